@@ -1,0 +1,59 @@
+/// Where the HTTP API listens and who may use it.
+public struct APIConfiguration: Sendable {
+  /// Numeric address or host name to listen on.
+  public var host: String
+  /// TCP port; 0 lets the system choose.
+  public var port: Int
+  /// The bearer token that every request must carry, but those to `/-/healthy` and `/-/ready`. Without one, reading is
+  /// open to whoever reaches the port, and changing things is kept to loopback.
+  public var adminToken: String?
+  /// Allows listening beyond loopback without encryption, behind a proxy or on a network that is trusted.
+  public var allowsInsecureListen: Bool
+  /// Release of the aggregator, for the `Server` header and the build information.
+  public var version: String
+
+  /// The documented defaults: loopback, port 7480, no token.
+  public init(
+    host: String = "127.0.0.1", port: Int = 7480, adminToken: String? = nil, allowsInsecureListen: Bool = false,
+    version: String
+  ) {
+    self.host = host
+    self.port = port
+    self.adminToken = adminToken
+    self.allowsInsecureListen = allowsInsecureListen
+    self.version = version
+  }
+
+  /// Checks the parts against each other before anything starts.
+  public func validate() throws(APIConfigurationError) {
+    guard (0...65_535).contains(port) else { throw .portOutOfRange(port) }
+    if let adminToken {
+      let isPrintable = adminToken.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+      guard isPrintable, (Limits.tokenBytesMin...Limits.tokenBytesMax).contains(adminToken.utf8.count) else {
+        throw .unusableToken(bytes: adminToken.utf8.count)
+      }
+    }
+    guard !LoopbackRule.isLoopback(host: host) else { return }
+    guard allowsInsecureListen else { throw .exposedWithoutConsent(host: host, hasToken: adminToken != nil) }
+  }
+}
+
+/// Why a configuration is not accepted.
+public enum APIConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
+  case portOutOfRange(Int)
+  case unusableToken(bytes: Int)
+  case exposedWithoutConsent(host: String, hasToken: Bool)
+
+  public var description: String {
+    switch self {
+    case .portOutOfRange(let port):
+      "http port is \(port); it must be 0 to 65535"
+    case .unusableToken(let bytes):
+      "the http token has \(bytes) bytes; it must be \(Limits.tokenBytesMin) to \(Limits.tokenBytesMax) printable ASCII "
+        + "characters without spaces; make one with `openssl rand -hex 32`"
+    case .exposedWithoutConsent(let host, let hasToken):
+      "http would listen on \(host), which other machines reach, without encryption\(hasToken ? "" : " and without a token"); "
+        + "listen on 127.0.0.1, or say allow-insecure-listen if the network is trusted"
+    }
+  }
+}

@@ -1,0 +1,25 @@
+/// The bounds of the HTTP server. Those of the reports stand in BongsuReports.
+public enum Limits {
+  /// Connections at once; further ones wait in the kernel's queue.
+  public static let connectionsMax = 1024
+  /// Bytes in all header fields of a request, its address included.
+  public static let headerBytesMax = 32 * 1024
+  /// Bytes in the body of a request that changes something.
+  public static let bodyBytesMax = 64 * 1024
+  /// Query parameters of one request, and bytes in the name or value of each.
+  public static let parametersMax = 128
+  public static let parameterBytesMax = 8 * 1024
+  /// A connection that sends nothing for this long is closed, which also ends slow senders of headers.
+  public static let idleSecondsMax: Int64 = 60
+  /// An answer that is not streamed must be there after this long.
+  public static let answerSecondsMax: Int64 = 30
+  /// Known names listed when a filter names an unknown one.
+  static let knownNamesShown = 8
+  /// Bytes of the asker's own words repeated in a message.
+  static let quotedBytesMax = 120
+  /// Bytes gathered before a part of a stream is sent.
+  static let streamChunkBytes = 64 * 1024
+  /// Bytes in a configured token, so that a short one cannot be guessed.
+  public static let tokenBytesMin = 16
+  public static let tokenBytesMax = 512
+}

@@ -1,0 +1,116 @@
+public import BongsuReports
+
+// The seam between the HTTP API and the daemon: the API asks, the daemon answers from its shards, journal and registry.
+// Every method may be called from any task at any time, many at once, and answers within a second or throws. A refusal
+// that the asker can mend is thrown as `APIError`; any other error is answered with 500 and logged, its text kept from
+// the asker.
+
+/// What is true now: live state of the aggregator and of what it watches.
+public protocol LiveSource: Sendable {
+  /// Whether requests should be sent here. Asked often; must not wait for anything.
+  func readyState() -> ReadyState
+
+  /// How the aggregator is doing.
+  func status() async throws -> StatusReport
+
+  /// The rows of `request.level` that `request.filter` leaves, at the newest tick that all of them have closed.
+  ///
+  /// The API sorts and cuts; a source with many rows may pass them through a ``BongsuReports/TopPicker`` itself and say
+  /// how many there were. A filter cuts the figures too: factories filtered by an allocation carry that allocation's
+  /// share only. Throws ``APIError/unknownName(_:_:known:)`` for a name that the fleet does not have.
+  func topRows(for request: TopRequest) async throws -> TopRows
+
+  /// The nodes that `filter` leaves, in any order.
+  func nodes(matching filter: NodeFilter) async throws -> [NodeReport]
+
+  /// One node, `nil` when neither the fleet file nor the registry knows it.
+  func node(named name: String) async throws -> NodeReport?
+}
+
+/// Who asked for a change; goes into the audit log.
+public struct Operator: Hashable, Sendable {
+  /// Address that the request came from.
+  public var address: String
+  /// How it proved its right: `loopback` or `admin-token`.
+  public var credential: String
+
+  public init(address: String, credential: String) {
+    self.address = address
+    self.credential = credential
+  }
+}
+
+/// Who may join, and who may stay.
+public protocol EnrolmentControl: Sendable {
+  /// Makes `request.count` join tokens. The API has checked the request's bounds.
+  func createJoinTokens(_ request: JoinTokenRequest, by person: Operator) async throws -> [CreatedJoinToken]
+
+  /// All join tokens that are kept, spent and expired ones included.
+  func joinTokens() async throws -> [JoinTokenReport]
+
+  /// Closes a token; closing one twice is no error. `nil` when there is none of this id.
+  func revokeJoinToken(_ id: String, by person: Operator) async throws -> JoinTokenReport?
+
+  /// Cuts a node off at once and refuses its key from now on. `nil` when there is no node of this name.
+  func revokeNode(_ name: String, by person: Operator) async throws -> NodeReport?
+}
+
+/// A run of samples of one series, in order of ticks.
+public struct ExportedSeries: Sendable {
+  /// How the metric behaves, for the `# TYPE` line.
+  public enum Kind: String, Sendable {
+    case gauge
+    case counter
+    case unknown
+  }
+
+  /// One value at one tick.
+  public struct Sample: Hashable, Sendable {
+    /// Milliseconds since 1970.
+    public var unixMilliseconds: Int64
+    /// In the exposed unit.
+    public var value: Double
+
+    public init(unixMilliseconds: Int64, value: Double) {
+      self.unixMilliseconds = unixMilliseconds
+      self.value = value
+    }
+  }
+
+  /// Name of the series, such as `bongsu_gpu_power_watts`.
+  public var name: String
+  public var kind: Kind
+  /// Labels without the name, in order of names.
+  public var labels: [(name: String, value: String)]
+  public var samples: [Sample]
+
+  public init(name: String, kind: Kind, labels: [(name: String, value: String)], samples: [Sample]) {
+    self.name = name
+    self.kind = kind
+    self.labels = labels
+    self.samples = samples
+  }
+}
+
+/// Stored samples for export.
+public protocol ExportSource: Sendable {
+  /// Calls `body` with runs of samples: all series of one name come together, all runs of one series come one after the
+  /// other in order of time, as OpenMetrics asks. Memory stays bounded by the run's size, which the source chooses. `body`
+  /// suspends while the asker reads slowly and throws when it hung up; the error is passed on.
+  func export(_ request: ExportRequest, to body: (ExportedSeries) async throws -> Void) async throws
+}
+
+/// Everything that the API can be asked for. What is `nil` is answered with `not_available`.
+public struct APISources: Sendable {
+  public var live: any LiveSource
+  public var enrolment: (any EnrolmentControl)?
+  public var export: (any ExportSource)?
+
+  public init(
+    live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil
+  ) {
+    self.live = live
+    self.enrolment = enrolment
+    self.export = export
+  }
+}
