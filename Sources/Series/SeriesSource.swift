@@ -1,0 +1,83 @@
+/// Which samples of which series a query wants.
+public struct SeriesSelection: Sendable {
+  /// All must hold. At least one does not match the empty value.
+  public var matchers: [LabelMatcher]
+  /// First instant wanted, inclusive, in milliseconds since 1970.
+  public var startMilliseconds: Int64
+  /// Last instant wanted, inclusive, in milliseconds since 1970.
+  public var endMilliseconds: Int64
+  /// The step of the query, zero for one instant: a store with tiers may answer an instant selector from a coarse one.
+  public var stepMilliseconds: Int64
+  /// The window of the range selector, zero for an instant selector, which needs the newest sample per step only.
+  public var rangeMilliseconds: Int64
+  /// Whether series must be visited in order of their labels. Otherwise the order is the source's own.
+  public var isSorted: Bool
+
+  public init(
+    matchers: [LabelMatcher], startMilliseconds: Int64, endMilliseconds: Int64, stepMilliseconds: Int64 = 0,
+    rangeMilliseconds: Int64 = 0, isSorted: Bool = false
+  ) {
+    self.matchers = matchers
+    self.startMilliseconds = startMilliseconds
+    self.endMilliseconds = endMilliseconds
+    self.stepMilliseconds = stepMilliseconds
+    self.rangeMilliseconds = rangeMilliseconds
+    self.isSorted = isSorted
+  }
+}
+
+/// Where query and store meet: anything whose series PromQL can read.
+///
+/// Implementations are called from any thread, several at once; one visit sees one consistent state.
+public protocol SeriesSource: Sendable {
+  /// Visits every series that matches, with its samples between start and end, both inclusive, in order of time.
+  ///
+  /// Series without a sample in the range may be visited with an empty buffer or left out. The buffer is valid during
+  /// the call only. A label set is visited at most once. An error that `visit` throws ends the walk and is passed on,
+  /// which is how limits and cancellation work.
+  func visitSeries(_ selection: SeriesSelection, _ visit: (LabelSet, SampleBuffer) throws -> Void) throws
+
+  /// Label sets with a sample in the range that match any of the selections, unsorted, each once.
+  /// An empty list of selections stands for all series.
+  func labelSets(
+    matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
+  )
+    throws -> [LabelSet]
+
+  /// Names of labels in the range, sorted by bytes, each once; `__name__` among them.
+  func labelNames(
+    matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
+  )
+    throws -> [String]
+
+  /// Values of a label in the range, sorted by bytes, each once.
+  func labelValues(
+    of name: String, matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64,
+    through endMilliseconds: Int64
+  ) throws -> [String]
+}
+
+extension SeriesSource {
+  public func labelNames(
+    matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
+  ) throws -> [String] {
+    var names: Set<String> = []
+    for labels in try labelSets(matchingAnyOf: selections, from: startMilliseconds, through: endMilliseconds) {
+      if !labels.metricName.isEmpty { names.insert(Label.metricName) }
+      for label in labels.labelsWithoutName { names.insert(label.name) }
+    }
+    return names.sorted(by: ByteOrder.precedes)
+  }
+
+  public func labelValues(
+    of name: String, matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64,
+    through endMilliseconds: Int64
+  ) throws -> [String] {
+    var values: Set<String> = []
+    for labels in try labelSets(matchingAnyOf: selections, from: startMilliseconds, through: endMilliseconds) {
+      let value = labels[name]
+      if !value.isEmpty { values.insert(value) }
+    }
+    return values.sorted(by: ByteOrder.precedes)
+  }
+}
