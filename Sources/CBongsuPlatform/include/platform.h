@@ -1,0 +1,85 @@
+/* The Linux calls that Swift cannot make itself: variadic or macro-only system calls, the spin hint, compiler fences.
+ *
+ * Every function is one system call or one instruction. No logic, no state, no allocation.
+ * Results: 0 or a descriptor on success, otherwise the negated errno, so that no caller races on errno. */
+#ifndef BONGSU_PLATFORM_H
+#define BONGSU_PLATFORM_H
+
+/* No _GNU_SOURCE here: it would change structs of the C library that Swift has already imported without it. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Tells the core that this is a spin loop: saves power and gives the sibling hyperthread room. */
+static inline void bongsu_spin_hint(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Keeps the compiler, not the core, from moving a load above an earlier store. */
+static inline void bongsu_compiler_fence(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+
+/* Sleeps while *word == expected, at most timeout_ns (negative: for ever).
+ * 0 woken (perhaps spuriously), -EAGAIN the value differs, -ETIMEDOUT, -EINTR. */
+static inline int bongsu_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns) {
+  struct timespec t = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+  long r = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? (struct timespec *)0 : &t, 0, 0);
+  return r < 0 ? -errno : 0;
+}
+
+/* Wakes at most `waiters` sleepers on word; returns how many. */
+static inline int bongsu_futex_wake(const void *word, int waiters) {
+  long r = syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, waiters, (void *)0, 0, 0);
+  return r < 0 ? -errno : (int)r;
+}
+
+/* Announces that this process uses the barrier below; 0, or -ENOSYS / -EPERM where the kernel or a filter refuses. */
+static inline int bongsu_membarrier_register(void) {
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0 ? -errno : 0;
+}
+
+/* A full memory barrier on every core that runs a thread of this process (membarrier(2)). */
+static inline int bongsu_membarrier(void) {
+  return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) < 0 ? -errno : 0;
+}
+
+/* A non-blocking, close-on-exec counter descriptor that poll(2) sees as readable while it is above zero. */
+static inline int bongsu_eventfd_open(void) {
+  int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+/* Makes the descriptor readable. -EAGAIN means that it already is. */
+static inline int bongsu_eventfd_signal(int fd) {
+  uint64_t one = 1;
+  return write(fd, &one, sizeof one) < 0 ? -errno : 0;
+}
+
+/* Makes the descriptor unreadable again. -EAGAIN means that it already was. */
+static inline int bongsu_eventfd_drain(int fd) {
+  uint64_t count;
+  return read(fd, &count, sizeof count) < 0 ? -errno : 0;
+}
+
+/* Binds the calling thread to one core below 1024. */
+static inline int bongsu_thread_pin(int core) {
+  unsigned long set[1024 / (8 * sizeof(unsigned long))] = {0};
+  if (core < 0 || core >= 1024) return -EINVAL;
+  set[core / (8 * sizeof *set)] |= 1UL << (core % (8 * sizeof *set));
+  return syscall(SYS_sched_setaffinity, 0, sizeof set, set) < 0 ? -errno : 0;
+}
+
+/* Names the calling thread as `top -H` and debuggers show it; the kernel keeps the first 15 bytes. */
+static inline int bongsu_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0) < 0 ? -errno : 0; }
+
+#endif
