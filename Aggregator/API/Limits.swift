@@ -17,6 +17,8 @@ public enum Limits {
   static let knownNamesShown = 8
   /// Bytes of the asker's own words repeated in a message.
   static let quotedBytesMax = 120
+  /// Exports at once: each keeps the disk busy.
+  static let exportsMax = 4
   /// Bytes gathered before a part of a stream is sent.
   static let streamChunkBytes = 64 * 1024
   /// Bytes in a configured token, so that a short one cannot be guessed.

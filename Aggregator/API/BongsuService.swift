@@ -1,0 +1,80 @@
+public import BongsuMetrics
+internal import BongsuReports
+internal import Hummingbird
+internal import HummingbirdCore
+public import Logging
+internal import NIOCore
+public import ServiceLifecycle
+
+/// The HTTP side of the aggregator as one service: listens when run, stops taking requests on graceful shutdown and
+/// lets those in progress end.
+///
+///     let http = try BongsuService(configuration: configuration, sources: sources, metrics: registry, logger: logger)
+///     try await ServiceGroup(services: [http], logger: logger).run()
+public struct BongsuService: Service {
+  private let configuration: APIConfiguration
+  private let responder: RouterResponder<APIRequestContext>
+  private let logger: Logger
+  private let onListening: @Sendable (_ port: Int) async -> Void
+
+  /// Checks the configuration and builds the routes; nothing listens yet.
+  ///
+  /// `onListening` is called once with the port, which the system chose when the configured one is 0.
+  public init(
+    configuration: APIConfiguration, sources: APISources, metrics: MetricRegistry, logger: Logger,
+    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+  ) throws(APIConfigurationError) {
+    try configuration.validate()
+    self.configuration = configuration
+    self.logger = logger
+    self.onListening = onListening
+    var table = RouteTable(gate: AccessGate(token: configuration.adminToken))
+    OperationRoutes(live: sources.live, metrics: metrics).install(in: &table)
+    StateRoutes(live: sources.live).install(in: &table)
+    EnrolmentRoutes(control: sources.enrolment).install(in: &table)
+    ExportRoutes(source: sources.export).install(in: &table)
+    var counters = HTTPMetrics(in: metrics)
+    responder = table.router(counting: &counters).buildResponder()
+  }
+
+  /// Serves until the task is cancelled or a graceful shutdown is asked for.
+  ///
+  /// Throws ``APIServerError`` when the address cannot be listened on.
+  public func run() async throws {
+    let listening = onListening
+    let logger = logger
+    let application = Application(
+      responder: responder,
+      server: .http1(
+        configuration: HTTP1Channel.Configuration(
+          idleTimeout: .seconds(Limits.idleSecondsMax),
+          httpDecoderConfiguration: .init(
+            maxHeaderFieldSize: Limits.headerBytesMax, maxHeaderListSize: Limits.headerBytesMax))),
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port), serverName: "bongsu/\(configuration.version)",
+        availableConnectionsDelegate: .maximum(Limits.connectionsMax, logger: logger)),
+      onServerRunning: { channel in
+        let port = channel.localAddress?.port ?? 0
+        logger.info("http listening", metadata: ["port": "\(port)"])
+        await listening(port)
+      },
+      logger: logger)
+    do {
+      try await application.run()
+    } catch let error as IOError {
+      throw APIServerError.cannotListen(host: configuration.host, port: configuration.port, errno: error.errnoCode)
+    }
+  }
+}
+
+/// Why the server could not start.
+public enum APIServerError: Error, Hashable, Sendable, CustomStringConvertible {
+  case cannotListen(host: String, port: Int, errno: Int32)
+
+  public var description: String {
+    switch self {
+    case .cannotListen(let host, let port, let errno):
+      "http cannot listen on \(host):\(port), errno \(errno); is another aggregator running? choose another address"
+    }
+  }
+}
