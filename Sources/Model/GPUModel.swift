@@ -22,6 +22,23 @@ public struct GPUModel: Hashable, Sendable {
   public let smClockMegahertz: Int
   public let memoryClockMegahertz: Int
 
+  /// Describes a model, known to this build or defined by a fleet file. `nonGPUSharePermille` is below 1000.
+  public init(
+    key: String, gpusPerNode: Int, powerLimitWatts: Int, idleWatts: Int, typicalWatts: Int, nonGPUSharePermille: Int,
+    memoryMebibytes: Int, smClockMegahertz: Int, memoryClockMegahertz: Int
+  ) {
+    precondition((0..<1000).contains(nonGPUSharePermille), "non-GPU share is \(nonGPUSharePermille) ‰, limit 999")
+    self.key = key
+    self.gpusPerNode = gpusPerNode
+    self.powerLimitWatts = powerLimitWatts
+    self.idleWatts = idleWatts
+    self.typicalWatts = typicalWatts
+    self.nonGPUSharePermille = nonGPUSharePermille
+    self.memoryMebibytes = memoryMebibytes
+    self.smClockMegahertz = smClockMegahertz
+    self.memoryClockMegahertz = memoryClockMegahertz
+  }
+
   /// Every model that fleet files may name.
   public static let all: [GPUModel] = [
     GPUModel(
