@@ -31,6 +31,12 @@ public struct CRC32C: Sendable {
     }
   }
 
+  /// Feeds bytes. Linear in their number, allocates nothing.
+  public mutating func update(_ bytes: Span<UInt8>) {
+    // SAFETY: bytes have no padding.
+    unsafe update(bytes.bytes)
+  }
+
   /// The same by tables alone; for processors without the instruction, and for tests.
   mutating func updateByTables(_ bytes: RawSpan) {
     let tables = Self.tables.span

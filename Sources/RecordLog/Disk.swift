@@ -20,11 +20,14 @@ public protocol Disk: AnyObject {
   /// Length of an open file in bytes.
   func byteCount(of file: DiskFile) throws(DiskError) -> Int64
 
-  /// Reads from byte `offset` on; returns how many bytes were read, fewer than asked only at the end of the file.
-  func read(_ file: DiskFile, at offset: Int64, into bytes: inout MutableRawSpan) throws(DiskError) -> Int
+  /// Reads from byte `offset` on into the elements `range` of `bytes`; returns how many bytes were read, fewer than
+  /// asked only at the end of the file.
+  func read(
+    _ file: DiskFile, at offset: Int64, into bytes: inout [UInt8], _ range: Range<Int>
+  ) throws(DiskError) -> Int
 
   /// Writes all of `bytes` from byte `offset` on. After an error any part of them may have been written.
-  func write(_ bytes: RawSpan, to file: DiskFile, at offset: Int64) throws(DiskError)
+  func write(_ bytes: Span<UInt8>, to file: DiskFile, at offset: Int64) throws(DiskError)
 
   /// Cuts or zero-extends a file.
   func truncate(_ file: DiskFile, to byteCount: Int64) throws(DiskError)
@@ -69,9 +72,9 @@ extension Disk {
   ///
   /// Writes a neighbour with the suffix `.new`, synchronizes it, renames it over `name` and synchronizes the directory.
   /// When it throws the old contents may still be there, and a later call repairs what this one left behind.
-  public func replace(_ name: String, with contents: RawSpan) throws(DiskError) {
+  public func replace(_ name: String, with contents: Span<UInt8>) throws(DiskError) {
     let temporary = name + ".new"
-    do { try remove(temporary) } catch  where error.isNotFound {}
+    do { try remove(temporary) } catch let error where error.isNotFound {}
     let file = try open(temporary, .create)
     do {
       try write(contents, to: file, at: 0)
@@ -88,15 +91,12 @@ extension Disk {
   /// All bytes of a file of at most `byteCountMax` bytes; `nil` when it does not exist or is longer.
   public func contents(of name: String, byteCountMax: Int) throws(DiskError) -> [UInt8]? {
     let file: DiskFile
-    do { file = try open(name, .read) } catch  where error.isNotFound { return nil }
+    do { file = try open(name, .read) } catch let error where error.isNotFound { return nil }
     defer { close(file) }
     let count = try byteCount(of: file)
     guard count <= Int64(byteCountMax) else { return nil }
     var bytes = [UInt8](repeating: 0, count: Int(count))
-    var target = bytes.mutableSpan
-    // SAFETY: any bytes make valid UInt8 elements.
-    var raw = unsafe target.mutableBytes
-    let read = try read(file, at: 0, into: &raw)
+    let read = try read(file, at: 0, into: &bytes, bytes.indices)
     bytes.removeLast(bytes.count - read)
     return bytes
   }

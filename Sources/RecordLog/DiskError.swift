@@ -38,6 +38,9 @@ public struct DiskError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The file does not exist.
   public var isNotFound: Bool { code == ENOENT }
 
+  /// The file exists although it had to be made.
+  public var isAlreadyThere: Bool { code == EEXIST }
+
   /// The file system cannot be written to by this process at all.
   public var isReadOnly: Bool { code == EROFS || code == EACCES || code == EPERM }
 

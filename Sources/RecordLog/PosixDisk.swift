@@ -44,13 +44,17 @@ public final class PosixDisk: Disk, Sendable {
     return Int64(status.st_size)
   }
 
-  public func read(_ file: DiskFile, at offset: Int64, into bytes: inout MutableRawSpan) throws(DiskError) -> Int {
+  public func read(
+    _ file: DiskFile, at offset: Int64, into bytes: inout [UInt8], _ range: Range<Int>
+  ) throws(DiskError) -> Int {
+    precondition(bytes.indices.contains(range) || range.isEmpty, "read into \(range) of \(bytes.count)")
     var done = 0
-    while done < bytes.byteCount {
-      // SAFETY: the kernel writes at most `count - done` bytes behind `done` bytes of the buffer.
+    while done < range.count {
+      // SAFETY: the kernel writes at most the part of `range` that is not filled yet, and `range` lies in the array.
       let count = unsafe bytes.withUnsafeMutableBytes { buffer in
         unsafe pread(
-          file.rawValue, buffer.baseAddress.unsafelyUnwrapped + done, buffer.count - done, off_t(offset) + done)
+          file.rawValue, buffer.baseAddress.unsafelyUnwrapped + range.lowerBound + done, range.count - done,
+          off_t(offset) + done)
       }
       if count == 0 { break }
       if count < 0 {
@@ -62,9 +66,9 @@ public final class PosixDisk: Disk, Sendable {
     return done
   }
 
-  public func write(_ bytes: RawSpan, to file: DiskFile, at offset: Int64) throws(DiskError) {
+  public func write(_ bytes: Span<UInt8>, to file: DiskFile, at offset: Int64) throws(DiskError) {
     var done = 0
-    while done < bytes.byteCount {
+    while done < bytes.count {
       // SAFETY: the kernel reads at most `count - done` bytes behind `done` bytes of the buffer.
       let count = unsafe bytes.withUnsafeBytes { buffer in
         unsafe pwrite(

@@ -1,5 +1,3 @@
-private import Glibc
-
 /// A repeatable source of random numbers: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 ///
 /// Tests print ``seed`` when they fail; the environment variable `BONGSU_SEED` overrides the seed of every test that
@@ -17,9 +15,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
   /// The sequence of `BONGSU_SEED` when the environment has it, else that of `default`.
   public init(default fallback: UInt64) {
-    // SAFETY: getenv returns nil or a zero-terminated string; nothing changes the environment meanwhile.
-    let text = unsafe getenv("BONGSU_SEED").map { unsafe String(cString: $0) }
-    self.init(seed: text.flatMap { UInt64($0) } ?? fallback)
+    self.init(seed: environment("BONGSU_SEED").flatMap { UInt64($0) } ?? fallback)
   }
 
   public mutating func next() -> UInt64 {

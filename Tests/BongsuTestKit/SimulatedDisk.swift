@@ -150,20 +150,23 @@ public final class SimulatedDisk: Disk {
     Int64(try inode(file, .size).cache.count)
   }
 
-  public func read(_ file: DiskFile, at offset: Int64, into bytes: inout MutableRawSpan) throws(DiskError) -> Int {
+  public func read(
+    _ file: DiskFile, at offset: Int64, into bytes: inout [UInt8], _ range: Range<Int>
+  ) throws(DiskError) -> Int {
     let inode = try inode(file, .read)
     if happens(readFailurePermille) { throw DiskError(.read, openNames[file.rawValue] ?? "", code: EIO) }
     let start = min(Int(offset), inode.cache.count)
-    let count = min(bytes.byteCount, inode.cache.count - start)
-    for index in 0..<count { bytes.storeBytes(of: inode.cache[start + index], toByteOffset: index, as: UInt8.self) }
+    let count = min(range.count, inode.cache.count - start)
+    bytes.replaceSubrange(
+      range.lowerBound..<(range.lowerBound + count), with: inode.cache[start..<(start + count)])
     return count
   }
 
-  public func write(_ bytes: RawSpan, to file: DiskFile, at offset: Int64) throws(DiskError) {
+  public func write(_ bytes: Span<UInt8>, to file: DiskFile, at offset: Int64) throws(DiskError) {
     let name = openNames[file.rawValue] ?? ""
     let inode = try inode(file, .write)
     if isReadOnly { throw DiskError(.write, name, code: EROFS) }
-    let content = (0..<bytes.byteCount).map { bytes.byte(at: $0) }
+    let content = bytes.indices.map { bytes[$0] }
     let growth = max(0, Int64(offset) + Int64(content.count) - Int64(inode.cache.count))
     let room = max(0, capacityBytes - usedBytes)
     if growth > room {
@@ -336,14 +339,5 @@ public final class SimulatedDisk: Disk {
       names[newName] = names[name]
       names[name] = nil
     }
-  }
-}
-
-extension RawSpan {
-  /// The byte at `offset`, checked.
-  fileprivate func byte(at offset: Int) -> UInt8 {
-    precondition(offset >= 0 && offset < byteCount)
-    // SAFETY: checked above; every bit pattern is a byte.
-    return unsafe unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
   }
 }
