@@ -1,0 +1,95 @@
+internal import BongsuSeries
+
+/// A choice of labels by which series are put together: `by`/`on` the names, or all `without`/`ignoring` them.
+struct LabelGrouping {
+  let names: [String]
+  let isExclusion: Bool
+
+  /// All labels but the metric name and `names` when `isExclusion`, else just `names`.
+  init(_ names: [String], isExclusion: Bool) {
+    self.names = names
+    self.isExclusion = isExclusion
+  }
+
+  /// A hash of the chosen labels.
+  func hash(_ set: LabelSet) -> UInt64 {
+    var hash: UInt64 = 0x51_7C_C1_B7_27_22_0A_95
+    guard isExclusion else {
+      for name in names { hash = ByteOrder.mix(hash, ByteOrder.hash(set[name])) }
+      return hash
+    }
+    for label in set.labelsWithoutName where !excludes(label.name) {
+      hash = ByteOrder.mix(hash, ByteOrder.hash(label.name))
+      hash = ByteOrder.mix(hash, ByteOrder.hash(label.value))
+    }
+    return hash
+  }
+
+  /// Whether two series agree in the chosen labels.
+  func areEqual(_ one: LabelSet, _ other: LabelSet) -> Bool {
+    guard isExclusion else { return names.allSatisfy { ByteOrder.areEqual(one[$0], other[$0]) } }
+    let left = one.labelsWithoutName
+    let right = other.labelsWithoutName
+    var (a, b) = (0, 0)
+    while true {
+      while a < left.count, excludes(left[a].name) { a += 1 }
+      while b < right.count, excludes(right[b].name) { b += 1 }
+      guard a < left.count, b < right.count else { return a == left.count && b == right.count }
+      guard ByteOrder.areEqual(left[a].name, right[b].name), ByteOrder.areEqual(left[a].value, right[b].value) else {
+        return false
+      }
+      a += 1
+      b += 1
+    }
+  }
+
+  /// The chosen labels of a series.
+  func chosen(from set: LabelSet) -> LabelSet {
+    isExclusion ? set.removing(names).withoutMetricName : set.keeping(names)
+  }
+
+  private func excludes(_ name: String) -> Bool {
+    for excluded in names where ByteOrder.areEqual(excluded, name) { return true }
+    return false
+  }
+}
+
+/// Numbers groups of series in order of first appearance.
+struct GroupIndex {
+  let grouping: LabelGrouping
+  /// One series of each group.
+  private(set) var representatives: [LabelSet] = []
+  private var firstByHash: [UInt64: Int] = [:]
+  /// Next group with the same hash, or -1.
+  private var nextInChain: [Int] = []
+
+  init(_ grouping: LabelGrouping) { self.grouping = grouping }
+
+  var count: Int { representatives.count }
+
+  /// The group of a series, if there is one.
+  func find(_ set: LabelSet) -> Int? {
+    var candidate = firstByHash[grouping.hash(set)] ?? -1
+    while candidate >= 0 {
+      if grouping.areEqual(representatives[candidate], set) { return candidate }
+      candidate = nextInChain[candidate]
+    }
+    return nil
+  }
+
+  /// The group of a series, made if there was none.
+  mutating func findOrInsert(_ set: LabelSet) -> (group: Int, isNew: Bool) {
+    let hash = grouping.hash(set)
+    let first = firstByHash[hash] ?? -1
+    var candidate = first
+    while candidate >= 0 {
+      if grouping.areEqual(representatives[candidate], set) { return (candidate, false) }
+      candidate = nextInChain[candidate]
+    }
+    let group = representatives.count
+    representatives.append(set)
+    nextInChain.append(first)
+    firstByHash[hash] = group
+    return (group, true)
+  }
+}
