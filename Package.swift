@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// ARCHITECTURE.md draws the arrows between these modules; Tests/RepositoryTests keeps them.
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+func module(
+  _ name: String, _ path: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
+}
+
+func program(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = [], resources: [Resource]? = nil
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", exclude: exclude, resources: resources,
+    swiftSettings: strict)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+  name: "bongsu",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    // Sources: what both sides share.
+    .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZeroMQ", path: "Sources/CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .target(name: "CBongsuChecksum", path: "Sources/CBongsuChecksum"),
+    .target(name: "CBongsuPlatform", path: "Sources/CBongsuPlatform"),
+    module("BongsuModel", "Sources/Model"),
+    module("BongsuFleet", "Sources/Fleet", ["BongsuModel", yams]),
+    module("BongsuWire", "Sources/Wire", ["BongsuModel"], exclude: ["FORMAT.md"]),
+    module("BongsuTransport", "Sources/Transport", ["CZeroMQ", "CBongsuPlatform"]),
+    module("BongsuRecordLog", "Sources/RecordLog", ["CBongsuChecksum"], exclude: ["FORMAT.md"]),
+    module("BongsuSeries", "Sources/Series"),
+    module("BongsuMetrics", "Sources/Metrics"),
+
+    // Agents: what runs on nodes.
+    module("BongsuDevices", "Agents/Devices", ["BongsuModel"]),
+    module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel"]),
+
+    // Aggregator: what runs in the middle.
+    module("BongsuRing", "Aggregator/Ring", ["CBongsuPlatform"]),
+    module("BongsuReports", "Aggregator/Reports"),
+    module(
+      "BongsuAPI", "Aggregator/API",
+      ["BongsuReports", "BongsuMetrics", hummingbird, lifecycle, logging, nioCore, nioHTTP1, httpTypes]),
+
+    // Tests.
+    module("BongsuTestKit", "Tests/BongsuTestKit", ["BongsuModel", "BongsuRecordLog"]),
+    tests("FleetTests", ["BongsuFleet", "BongsuModel"]),
+    tests("MetricsTests", ["BongsuMetrics"]),
+    tests("ModelTests", ["BongsuModel"]),
+    tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
+    tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
+    tests("RepositoryTests", []),
+    tests("SamplingTests", ["BongsuSampling", "BongsuDevices", "BongsuModel"]),
+    tests("WireTests", ["BongsuWire", "BongsuModel", "BongsuTestKit"]),
+  ]
+)
