@@ -56,53 +56,26 @@ public struct BlockDecoder: ~Copyable {
     if header.isBased && base == nil { throw .baseMissing }
     try RowTicks.checkDistance(ticksSinceBase)
     reserve(rows: header.rows, shape)
-    let bodyBytes = try loadBody(payload, from: position, header, shape)
     // Spans of a property would hold all of `self`, so the scratch is moved out for the time of the call.
-    let bodyScratch = body.moveOut()
-    var priorScratch = prior.moveOut()
-    defer {
-      body = bodyScratch
-      prior = priorScratch
-    }
-    let bytes = bodyScratch.span
-    var reader = BitReader(position: 0, end: bodyBytes * 8)
-    let effectiveBase = header.isBased ? base : nil
-
-    for row in 0..<header.rows {
-      tickOffsets[row] = UInt32(row)
-      rowFlags[row] = 0
-    }
-    var hasPresence = false
-    if header.isAnnotated {
-      let annotations = try Annotations(&reader, bytes)
-      if annotations.hasGaps { try RowTicks.take(&tickOffsets, rows: header.rows, &reader, bytes) }
-      if annotations.hasFlags { try RowFlags.take(&rowFlags, rows: header.rows, &reader, bytes) }
-      if annotations.hasPresence {
-        try Presence.take(&marks, rows: header.rows, base: effectiveBase, shape, &reader, bytes)
-        hasPresence = true
+    var bodyScratch = body.moveOut()
+    defer { body = bodyScratch }
+    let bodyBytes = try Self.loadBody(payload, from: position, header, shape, into: &bodyScratch)
+    let reader = BitReader(position: 0, end: bodyBytes * 8)
+    if header.rows == 1, !header.isAnnotated, let base, header.isBased {
+      tickOffsets[0] = 0
+      rowFlags[0] = 0
+      let milliseconds = Int64(ticksSinceBase) * shape.intervalMilliseconds
+      var rowReader = reader
+      if try RowReader.take(
+        &rows, base: base, shape, milliseconds: milliseconds, &rowReader, bodyScratch.span)
+      {
+        guard rowReader.remaining < 8 else { throw .trailing(bytes: rowReader.remaining / 8) }
+        return 1
       }
     }
-    RowTicks.setDistances(
-      &milliseconds, shape, rows: header.rows, ticksSinceBase: ticksSinceBase, tickOffsets: tickOffsets)
-    let distances = milliseconds.moveOut()
-    defer { milliseconds = distances }
-    var priorSpan = priorScratch.mutableSpan
-    if let effectiveBase {
-      for index in 0..<shape.width {
-        let before = effectiveBase.at(index)
-        priorSpan.set(index, before == Presence.absent ? 0 : before)
-      }
-    }
-    try columns.take(
-      &rows, count: header.rows, isBased: header.isBased, prior: &priorSpan, shape, milliseconds: distances.span,
-      &reader, bytes)
-    guard reader.remaining < 8 else { throw .trailing(bytes: reader.remaining / 8) }
-    try Self.checkMagnitudes(rows.span.extracting(first: values), shape)
-    if hasPresence {
-      Presence.apply(marks.span, to: &rows, count: values)
-    } else if let effectiveBase {
-      Presence.apply(base: effectiveBase, to: &rows, count: values)
-    }
+    try decodeRows(
+      header, reader, bodyScratch.span, shape, base: header.isBased ? base : nil, ticksSinceBase: ticksSinceBase,
+      into: &rows)
     return header.rows
   }
 
@@ -114,6 +87,52 @@ public struct BlockDecoder: ~Copyable {
 }
 
 extension BlockDecoder {
+  /// The general way: any number of rows, annotations, with or without base.
+  private mutating func decodeRows(
+    _ header: BlockHeader, _ start: BitReader, _ bytes: Span<UInt8>, _ shape: BlockShape, base: Span<Int64>?,
+    ticksSinceBase: Int, into rows: inout MutableSpan<Int64>
+  ) throws(BlockError) {
+    var reader = start
+    let values = header.rows * shape.width
+    var priorScratch = prior.moveOut()
+    defer { prior = priorScratch }
+    for row in 0..<header.rows {
+      tickOffsets[row] = UInt32(row)
+      rowFlags[row] = 0
+    }
+    var hasPresence = false
+    if header.isAnnotated {
+      let annotations = try Annotations(&reader, bytes)
+      if annotations.hasGaps { try RowTicks.take(&tickOffsets, rows: header.rows, &reader, bytes) }
+      if annotations.hasFlags { try RowFlags.take(&rowFlags, rows: header.rows, &reader, bytes) }
+      if annotations.hasPresence {
+        try Presence.take(&marks, rows: header.rows, base: base, shape, &reader, bytes)
+        hasPresence = true
+      }
+    }
+    RowTicks.setDistances(
+      &milliseconds, shape, rows: header.rows, ticksSinceBase: ticksSinceBase, tickOffsets: tickOffsets)
+    let distances = milliseconds.moveOut()
+    defer { milliseconds = distances }
+    var priorSpan = priorScratch.mutableSpan
+    if let base {
+      for index in 0..<shape.width {
+        let before = base.at(index)
+        priorSpan.set(index, before == Presence.absent ? 0 : before)
+      }
+    }
+    try columns.take(
+      &rows, count: header.rows, isBased: header.isBased, prior: &priorSpan, shape, milliseconds: distances.span,
+      &reader, bytes)
+    guard reader.remaining < 8 else { throw .trailing(bytes: reader.remaining / 8) }
+    try Presence.refuseAbsent(rows.span.extracting(first: values), shape)
+    if hasPresence {
+      Presence.apply(marks.span, to: &rows, count: values)
+    } else if let base {
+      Presence.apply(base: base, to: &rows, count: values)
+    }
+  }
+
   private mutating func reserve(rows: Int, _ shape: BlockShape) {
     let values = rows * shape.width
     if prior.count < shape.width { prior = Array(repeating: 0, count: shape.width) }
@@ -127,8 +146,8 @@ extension BlockDecoder {
   }
 
   /// Copies or decompresses the body into scratch, so that reads may run into the slack behind it.
-  private mutating func loadBody(
-    _ payload: RawSpan, from start: Int, _ header: BlockHeader, _ shape: BlockShape
+  private static func loadBody(
+    _ payload: RawSpan, from start: Int, _ header: BlockHeader, _ shape: BlockShape, into body: inout [UInt8]
   ) throws(BlockError) -> Int {
     var position = start
     let limit = shape.payloadBytesMax(rows: header.rows)
@@ -151,13 +170,5 @@ extension BlockDecoder {
     let written = LZ4.decompress(source, into: &target, count: size)
     guard written == size else { throw .compressionDamaged(compressedBytes: source.byteCount, bodyBytes: size) }
     return size
-  }
-
-  private static func checkMagnitudes(_ rows: Span<Int64>, _ shape: BlockShape) throws(BlockError) {
-    if try Presence.check(rows, shape) {
-      for index in 0..<rows.count where rows[index] == Presence.absent {
-        throw .valueTooLarge(column: shape.column(at: index % shape.width), value: Presence.absent)
-      }
-    }
   }
 }

@@ -34,6 +34,11 @@ struct ColumnWriter {
     var seedSpan = seedScratch.mutableSpan
     var fieldSpan = fieldScratch.mutableSpan
     let count = rows.count / shape.width
+    if count == 1, let base {
+      RowWriter.put(
+        rows, base: base, shape, milliseconds: milliseconds.at(0), &fieldSpan, &writer, into: &bytes)
+      return
+    }
     let map = ActiveMap(&writer, shape, into: &bytes)
     let firstRow = base == nil ? 1 : 0
     var prior = rows.extracting(first: shape.width)

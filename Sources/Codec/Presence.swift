@@ -9,18 +9,23 @@ private import BongsuModel
 /// Where a value is absent the columns hold a filler, so that predictions never meet `Int64.min`: the encoder
 /// picks one that costs nothing, the decoder replaces it at the end.
 enum Presence {
-  static let absent = SampleValue.absent.bits
+  static var absent: Int64 { Int64.min }
+  static var magnitudeMax: Int64 { BongsuModel.Limits.sampleMagnitudeMax }
   private static let same: UInt64 = 0
   private static let present: UInt64 = 1
   private static let missing: UInt64 = 2
   private static let listed: UInt64 = 3
 
+  /// A number below 2^54 for readings within the magnitude limit, but for the limit itself, which gives 2^54. The
+  /// disjunction of several stays below only if all do.
+  @inline(__always)
+  static func extent(_ value: Int64) -> UInt64 { UInt64(bitPattern: value &+ magnitudeMax) }
+
   /// Whether some value is absent; refuses readings beyond the magnitude limit.
   static func check(_ values: Span<Int64>, _ shape: BlockShape) throws(BlockError) -> Bool {
-    let limit = BongsuModel.Limits.sampleMagnitudeMax
+    let limit = magnitudeMax
     var combined: UInt64 = 0
-    for index in 0..<values.count { combined |= UInt64(bitPattern: values.at(index) &+ limit) }
-    // A reading within the limit leaves at most bit 54, and that alone only at the limit itself.
+    for index in 0..<values.count { combined |= extent(values.at(index)) }
     if combined < UInt64(limit) * 2 { return false }
     var hasAbsence = false
     for index in 0..<values.count {
@@ -32,6 +37,14 @@ enum Presence {
       }
     }
     return hasAbsence
+  }
+
+  /// Refuses readings beyond the magnitude limit, and the word for absence among them.
+  static func refuseAbsent(_ values: Span<Int64>, _ shape: BlockShape) throws(BlockError) {
+    guard try check(values, shape) else { return }
+    for index in 0..<values.count where values[index] == absent {
+      throw .valueTooLarge(column: shape.column(at: index % shape.width), value: absent)
+    }
   }
 
   /// Whether some row lacks other values than the row before it.

@@ -1,0 +1,115 @@
+import BongsuCodec
+import BongsuModel
+
+/// Measures BongsuCodec on a sample file: bytes per sample, encode and decode speed on one core.
+///
+///     codec-bench FILE                  tab-separated rows, the contract of a codec candidate
+///     codec-bench table FILE [NODES]    sizes and speeds by block length, in both unit mappings
+///     codec-bench metrics FILE [NODES]  bytes per sample of each metric by block length
+@main
+enum CodecBench {
+  static func main() throws {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    switch (arguments.first, arguments.count) {
+    case ("table"?, 2...): try table(arguments[1], nodes: arguments.count > 2 ? Int(arguments[2]) ?? 64 : 64)
+    case ("metrics"?, 2...): try metrics(arguments[1], nodes: arguments.count > 2 ? Int(arguments[2]) ?? 64 : 64)
+    case (let path?, 1): try candidate(path)
+    default: print("usage: codec-bench FILE | table FILE [NODES] | metrics FILE [NODES]")
+    }
+  }
+
+  /// Node numbers spread evenly over the file.
+  private static func nodes(_ file: SampleFile, most: Int) -> [Int] {
+    let used = min(most, file.nodes)
+    return (0..<used).map { $0 * (file.nodes / used) }
+  }
+
+  private static func run(
+    _ file: SampleFile, _ mapping: Mapping, ticks: Int, _ framing: CodecRun.Framing, nodes: [Int], repeats: Int,
+    without dropped: Int? = nil
+  ) throws -> CodecRun {
+    let shape = BlockShape(try mapping.layout(gpus: file.gpusPerNode, without: dropped))
+    var result = CodecRun()
+    for node in nodes {
+      let rows = file.rows(node: node, mapping, without: dropped)
+      try result.add(rows: rows, shape: shape, ticksPerBlock: ticks, framing: framing, repeats: repeats)
+    }
+    return result
+  }
+
+  private static func candidate(_ path: String) throws {
+    let file = try SampleFile(path: path)
+    let mapping = Mapping.asIs(file)
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    for ticks in [1, 10, 120] where ticks <= file.ticks {
+      for framing in [CodecRun.Framing.alone, .stream] {
+        let run = try run(file, mapping, ticks: ticks, framing, nodes: nodes(file, most: 64), repeats: 3)
+        let megabytes = Double(run.samples) * 8 / 1e6 * 3
+        print(
+          name, "node x \(ticks)", framing.rawValue, "bongsu", fixed(run.bytesPerSample, 3),
+          fixed(run.bytesPerSample * 8, 2), fixed(megabytes / run.encodeSeconds, 0),
+          fixed(megabytes / run.decodeSeconds, 0), separator: "\t")
+      }
+    }
+  }
+
+  private static func table(_ path: String, nodes most: Int) throws {
+    let file = try SampleFile(path: path)
+    let mappings = file.metrics == 12 ? [Mapping.asIs(file), try Mapping.catalogue(file)] : [Mapping.asIs(file)]
+    print("mapping    block  framing  B/sample  +10 B header  lz4 blocks  encode M/s  decode M/s  hash")
+    for mapping in mappings {
+      for ticks in [1, 10, 60, 120, 300] where ticks <= file.ticks {
+        for framing in [CodecRun.Framing.session, .alone] {
+          let run = try run(file, mapping, ticks: ticks, framing, nodes: nodes(file, most: most), repeats: 5)
+          print(
+            padded(mapping.name, 10), padded(String(ticks), 6), padded(framing.rawValue, 8),
+            padded(fixed(run.bytesPerSample, 3), 9),
+            padded(fixed(run.bytesPerSample + 10 * Double(run.blocks) / Double(run.samples), 3), 13),
+            padded("\(run.compressedBlocks)/\(run.blocks)", 11),
+            padded(fixed(Double(run.samples) * 5 / run.encodeSeconds / 1e6, 1), 11),
+            padded(fixed(Double(run.samples) * 5 / run.decodeSeconds / 1e6, 1), 11), run.hash)
+        }
+      }
+    }
+  }
+
+  private static func metrics(_ path: String, nodes most: Int) throws {
+    let file = try SampleFile(path: path)
+    let mapping = file.metrics == 12 ? try Mapping.catalogue(file) : Mapping.asIs(file)
+    let lengths: [(Int, CodecRun.Framing)] = [
+      (1, .session), (10, .session), (60, .alone), (120, .alone), (300, .alone),
+    ]
+    let used = nodes(file, most: most)
+    var totals: [Int] = []
+    for (ticks, framing) in lengths where ticks <= file.ticks {
+      totals.append(try run(file, mapping, ticks: ticks, framing, nodes: used, repeats: 0).bytes)
+    }
+    print(padded("metric", 40), lengths.map { padded("\($0.0) \($0.1.rawValue)", 12) }.joined())
+    for column in mapping.columns.indices {
+      var line = padded(mapping.columns[column].metric.name, 40) + " "
+      for (index, (ticks, framing)) in lengths.enumerated() where ticks <= file.ticks {
+        let rest = try run(file, mapping, ticks: ticks, framing, nodes: used, repeats: 0, without: column)
+        let samples = Double(used.count * (file.ticks / ticks) * ticks * file.gpusPerNode)
+        line += padded(fixed(Double(totals[index] - rest.bytes) / samples, 3), 12)
+      }
+      print(line)
+    }
+  }
+}
+
+/// `value` with `places` decimals.
+func fixed(_ value: Double, _ places: Int) -> String {
+  guard value.isFinite else { return "-" }
+  var scale = 1.0
+  for _ in 0..<places { scale *= 10 }
+  let rounded = Int64((value.magnitude * scale).rounded())
+  let whole = (value < 0 && rounded > 0 ? "-" : "") + String(rounded / Int64(scale))
+  if places == 0 { return whole }
+  let rest = String(rounded % Int64(scale))
+  return "\(whole)." + String(repeating: "0", count: places - rest.count) + rest
+}
+
+/// `text` filled with blanks to `width`.
+func padded(_ text: String, _ width: Int) -> String {
+  text + String(repeating: " ", count: max(0, width - text.count))
+}
