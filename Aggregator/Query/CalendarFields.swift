@@ -2,17 +2,17 @@
 ///
 /// Counts seconds from the start of a year far in the past that begins a 400-year cycle, modulo 2^64, so that every
 /// 64-bit number of seconds has a date, as in Go.
-struct CalendarFields {
-  private(set) var year = 0
-  private(set) var month = 0
-  private(set) var day = 0
+public struct CalendarFields {
+  public private(set) var year = 0
+  public private(set) var month = 0
+  public private(set) var day = 0
   /// From 1.
-  private(set) var dayOfYear = 0
+  public private(set) var dayOfYear = 0
   /// Sunday is 0.
-  private(set) var dayOfWeek = 0
-  private(set) var hour = 0
-  private(set) var minute = 0
-  private(set) var second = 0
+  public private(set) var dayOfWeek = 0
+  public private(set) var hour = 0
+  public private(set) var minute = 0
+  public private(set) var second = 0
 
   private static let secondsPerDay: UInt64 = 86_400
   private static let daysPer400Years: UInt64 = 146_097
@@ -20,7 +20,7 @@ struct CalendarFields {
   private static let firstYear = -292_277_022_399
   private static let secondsToEpoch: UInt64 = 9_223_371_966_579_724_800 + 62_135_596_800
 
-  init(unixSeconds: Int64) {
+  public init(unixSeconds: Int64) {
     let seconds = UInt64(bitPattern: unixSeconds) &+ Self.secondsToEpoch
     let secondOfDay = Int(seconds % Self.secondsPerDay)
     hour = secondOfDay / 3600

@@ -9,14 +9,22 @@ public enum FloatText {
     return (isNegative ? "-" : "") + positional(digits, point: point)
   }
 
-  /// Shortest digits, with an exponent below 1e-4 and from 1e21 on: Go's `%v` of a float.
+  /// Shortest digits, with an exponent below 1e-4 and from 1e6 on: Go's `%v` of a float.
   public static func general(_ value: Double) -> String {
     if let special = special(value) { return special }
     let (isNegative, digits, point) = shortestDigits(value)
     let exponent = point - 1
     let sign = isNegative ? "-" : ""
-    if exponent < -4 || exponent >= 21 { return sign + scientific(digits, exponent: exponent) }
+    if exponent < -4 || exponent >= 6 { return sign + scientific(digits, exponent: exponent, mark: "e") }
     return sign + positional(digits, point: point)
+  }
+
+  /// Shortest digits in scientific notation, as the unit-test tool of Prometheus prints samples: `1.5E+00`.
+  public static func scientific(_ value: Double) -> String {
+    if let special = special(value) { return special }
+    let (isNegative, digits, point) = shortestDigits(value)
+    let isZero = value == 0
+    return (isNegative ? "-" : "") + scientific(digits, exponent: isZero ? 0 : point - 1, mark: "E")
   }
 
   /// Reads a number as Go's `ParseFloat` does: `nil` for anything else, and for numbers too large to represent.
@@ -78,10 +86,10 @@ public enum FloatText {
     return String(decoding: out, as: UTF8.self)
   }
 
-  private static func scientific(_ digits: [UInt8], exponent: Int) -> String {
+  private static func scientific(_ digits: [UInt8], exponent: Int, mark: String) -> String {
     var out = String(decoding: digits.prefix(1), as: UTF8.self)
     if digits.count > 1 { out += "." + String(decoding: digits.dropFirst(), as: UTF8.self) }
     let magnitude = String(exponent.magnitude)
-    return out + (exponent < 0 ? "e-" : "e+") + (magnitude.utf8.count < 2 ? "0" : "") + magnitude
+    return out + mark + (exponent < 0 ? "-" : "+") + (magnitude.utf8.count < 2 ? "0" : "") + magnitude
   }
 }

@@ -1,0 +1,128 @@
+public import BongsuQuery
+public import BongsuSeries
+
+/// What templates may know besides the alert.
+public struct TemplateEnvironment: Sendable {
+  public var externalLabels: LabelSet
+  public var externalURL: String
+
+  public init(externalLabels: LabelSet = .empty, externalURL: String = "") {
+    self.externalLabels = externalLabels
+    self.externalURL = externalURL
+  }
+}
+
+/// A rule group being evaluated: the state of its alerts, and which series each rule wrote last time.
+///
+/// A value: evaluating returns the samples to store, stale markers for series that ended among them.
+public struct RuleGroupState: Sendable {
+  /// A sample a rule wrote.
+  public struct Output: Sendable {
+    public var labels: LabelSet
+    public var value: Double
+  }
+
+  public let group: RuleGroup
+  /// Per rule; recording rules have an empty one.
+  public private(set) var alerting: [AlertingState]
+  private var written: [[LabelSet: Bool]]
+
+  public init(_ group: RuleGroup) {
+    self.group = group
+    alerting = Array(repeating: AlertingState(), count: group.rules.count)
+    written = Array(repeating: [:], count: group.rules.count)
+  }
+
+  /// Evaluates one rule at `time` in milliseconds; call for each rule in order and store the output before the next, as
+  /// later rules of a group read what earlier ones recorded.
+  public mutating func evaluate(
+    _ index: Int, at time: Int64, engine: QueryEngine, source: any SeriesSource, environment: TemplateEnvironment
+  ) -> Result<[Output], RuleFailure> {
+    let rule = group.rules[index]
+    do {
+      let vector = try Self.vector(of: engine.instant(rule.expression, at: time, over: source))
+      var outputs: [Output]
+      switch rule.kind {
+      case .recording(let name): outputs = try record(vector, as: name, rule)
+      case .alerting:
+        let expander = TemplateExpander(time: time, environment: environment) { expression in
+          try Self.vector(of: engine.instant(expression, at: time, over: source))
+        }
+        outputs = try alert(vector, index, rule, at: time, expander)
+      }
+      var now: [LabelSet: Bool] = [:]
+      for output in outputs { now[output.labels] = true }
+      for ended in written[index].keys where now[ended] == nil {
+        outputs.append(Output(labels: ended, value: StaleMarker.value))
+      }
+      written[index] = now
+      return .success(outputs)
+    } catch {
+      return .failure(RuleFailure(rule: rule.name, message: "\(error)"))
+    }
+  }
+
+  private static func vector(of result: InstantResult) throws -> [InstantResult.Sample] {
+    switch result {
+    case .vector(let samples): return samples
+    case .scalar(let value): return [InstantResult.Sample(labels: .empty, value: value)]
+    case .string, .matrix: throw QueryError.execution("rule result is not a vector or scalar")
+    }
+  }
+
+  private func record(_ vector: [InstantResult.Sample], as name: String, _ rule: Rule) throws -> [Output] {
+    var outputs: [Output] = []
+    var seen: Set<LabelSet> = []
+    for sample in vector {
+      var labels = sample.labels.named(name)
+      for label in rule.labels { labels = labels.setting(label.name, to: label.value) }
+      guard seen.insert(labels).inserted else {
+        throw QueryError.execution("vector contains metrics with the same labelset after applying rule labels")
+      }
+      outputs.append(Output(labels: labels, value: sample.value))
+    }
+    if group.limit > 0, outputs.count > group.limit {
+      throw QueryError.execution("exceeded limit of \(group.limit) with \(outputs.count) series")
+    }
+    return outputs
+  }
+
+  private mutating func alert(
+    _ vector: [InstantResult.Sample], _ index: Int, _ rule: Rule, at time: Int64, _ expander: TemplateExpander
+  ) throws -> [Output] {
+    let candidates = vector.map { sample in
+      var labels = sample.labels.withoutMetricName
+      for label in rule.labels {
+        labels = labels.setting(label.name, to: expander.expand(label.value, alert: rule.name, sample))
+      }
+      labels = labels.setting("alertname", to: rule.name)
+      let annotations = rule.annotations.map {
+        Label(name: $0.name, value: expander.expand($0.value, alert: rule.name, sample))
+      }
+      return AlertingState.Candidate(labels: labels, annotations: annotations, value: sample.value)
+    }
+    try alerting[index].apply(
+      candidates, at: time, holdMilliseconds: rule.holdMilliseconds,
+      keepFiringMilliseconds: rule.keepFiringMilliseconds, limit: group.limit)
+    var outputs: [Output] = []
+    for alert in alerting[index].active {
+      let state = alert.labels.named("ALERTS").setting("alertstate", to: alert.phase.rawValue)
+      outputs.append(Output(labels: state, value: 1))
+      let since = Double(alert.activeSince.flooredSeconds)
+      outputs.append(Output(labels: alert.labels.named("ALERTS_FOR_STATE"), value: since))
+    }
+    return outputs
+  }
+}
+
+/// Why a rule gave nothing.
+public struct RuleFailure: Error, Sendable, CustomStringConvertible {
+  public let rule: String
+  public let message: String
+  public var description: String { message }
+}
+
+extension Int64 {
+  /// Whole seconds of a time in milliseconds, rounded down.
+  fileprivate var flooredSeconds: Int64 { self >= 0 ? self / 1000 : -((-self + 999) / 1000) }
+}
