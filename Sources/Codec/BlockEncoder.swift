@@ -13,6 +13,9 @@ public struct BlockEncoder: ~Copyable {
   private var milliseconds: [Int64] = []
   private var columns = ColumnWriter()
 
+  /// Whether LZ4 may shorten bodies; off only to measure what it saves.
+  public var isCompressing = true
+
   /// An encoder without scratch; the first blocks grow it.
   public init() {}
 
@@ -114,7 +117,9 @@ extension BlockEncoder {
   /// Compresses the body where that makes the payload shorter.
   private mutating func compress(_ source: Span<UInt8>, bodyStart: Int, bytes: Int) -> Result {
     let bodyBytes = bytes - bodyStart
-    guard bodyBytes >= BlockLimits.compressionBytesMin else { return Result(bytes: bytes, isCompressed: false) }
+    guard isCompressing, bodyBytes >= BlockLimits.compressionBytesMin else {
+      return Result(bytes: bytes, isCompressed: false)
+    }
     if compressed.count < source.count { compressed = Array(repeating: 0, count: source.count) }
     var writer = BitWriter()
     var target = compressed.mutableSpan

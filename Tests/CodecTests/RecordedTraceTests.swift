@@ -1,0 +1,76 @@
+import BongsuCodec
+import BongsuModel
+import BongsuTestKit
+import Testing
+
+/// Recordings of real machines through the codec. They differ in rate, resolution and hardware on purpose.
+@Suite("Recorded traces", .enabled(if: RecordedData.isPresent, "needs the recordings of shared/data"))
+struct RecordedTraceTests {
+  @Test("every recorded trace comes back bit for bit, at every block length", arguments: RecordedData.files)
+  func roundTrip(file: String) throws {
+    var encoder = BlockEncoder()
+    var decoder = BlockDecoder()
+    for trace in try RecordedTrace.read(file) {
+      let recorded = try RecordedRows(trace)
+      let shape = BlockShape(recorded.layout)
+      for ticks in [1, 10, 60, 120, 600] {
+        for block in recorded.blocks(ticks: ticks) {
+          let payload = try encode(block, shape, &encoder)
+          let output = try decode(payload, shape, base: block.base, &decoder)
+          #expect(output.rows == block.rows, "\(file) \(trace.run) \(trace.node) in blocks of \(ticks)")
+        }
+      }
+    }
+  }
+
+  @Test("lz4 is chosen on recorded traces where it shrinks, and never where it does not")
+  func compression() throws {
+    var encoder = BlockEncoder()
+    print("file                              block  samples    plain B  chosen B  lz4 blocks  saved")
+    var chosenAnywhere = 0
+    for file in RecordedData.files {
+      for ticks in [1, 10, 60, 120, 600] {
+        var line = Line()
+        for trace in try RecordedTrace.read(file) {
+          let recorded = try RecordedRows(trace)
+          let shape = BlockShape(recorded.layout)
+          for block in recorded.blocks(ticks: ticks) { try line.add(block, shape, &encoder) }
+        }
+        print(line.text(file, ticks))
+        #expect(line.chosenBytes <= line.plainBytes)
+        chosenAnywhere += line.compressed
+      }
+    }
+    #expect(chosenAnywhere > 0)
+  }
+
+  private struct Line {
+    var samples = 0
+    var plainBytes = 0
+    var chosenBytes = 0
+    var compressed = 0
+    var blocks = 0
+
+    mutating func add(_ block: BlockInput, _ shape: BlockShape, _ encoder: inout BlockEncoder) throws {
+      encoder.isCompressing = false
+      plainBytes += try encode(block, shape, &encoder).count
+      encoder.isCompressing = true
+      let payload = try encode(block, shape, &encoder)
+      chosenBytes += payload.count
+      samples += block.rows.count
+      blocks += 1
+      compressed += payload[0] & 8 != 0 ? 1 : 0
+    }
+
+    func text(_ file: String, _ ticks: Int) -> String {
+      func column(_ value: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - value.count)) + value
+      }
+      let saved = Double((plainBytes - chosenBytes) * 1000 / max(plainBytes, 1)) / 10
+      let perSample = Double(chosenBytes * 1000 / max(samples, 1)) / 1000
+      return file + String(repeating: " ", count: max(0, 32 - file.count)) + column("\(ticks)", 7)
+        + column("\(samples)", 9) + column("\(plainBytes)", 11) + column("\(chosenBytes)", 10)
+        + column("\(compressed)/\(blocks)", 12) + column("\(saved) %", 8) + column("\(perSample) B/sample", 16)
+    }
+  }
+}
