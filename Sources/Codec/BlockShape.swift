@@ -52,6 +52,8 @@ struct ColumnPlan: Sendable {
   let count: Int
   /// Position of the power column an energy counter is predicted from, -1 when there is none.
   let powerOffset: Int
+  /// Whether readings only grow.
+  let isCounter: Bool
   /// Whether residuals of the natural prediction are stored without sign: counters that only grow.
   let isUnsigned: Bool
   /// The common factors tried first and second.
@@ -64,6 +66,7 @@ struct ColumnPlan: Sendable {
     offset = layout.offset(of: column)
     count = layout.deviceCount(of: column)
     powerOffset = Self.powerSource(of: metric).flatMap(layout.column(of:)).map(layout.offset(of:)) ?? -1
+    isCounter = metric.kind == .counter
     isUnsigned = metric.kind == .counter && powerOffset < 0
     let (natural, alternate) = Self.scaleCodes(of: metric)
     naturalScale = Scale(code: natural)

@@ -1,117 +1,130 @@
 /// Finds a small coding for a column of several rows: tries each predictor that may suit the metric, with and without a
-/// common offset, then picks up to eight classes of group layout.
+/// common offset, then picks up to eight classes of group layout, along rows or along devices.
 ///
-/// Residuals are estimated by the widest value of each group, so that one pass over a candidate prices it.
+/// Candidates are priced by the extent of each group of residuals, so that one pass over a candidate prices it with and
+/// without sign.
 struct ColumnChooser {
   private var shapes = GroupShapes()
 
-  /// The coding with the smallest estimate. `fields` then holds the column's fields in the order of its groups; `trial` is
-  /// scratch for as many residuals.
+  /// The coding with the smallest estimate. `fields` then holds the column's fields in the order of its groups; `trial`
+  /// and `turned` are scratch for as many residuals.
   ///
   /// `nil` when every predicted cell equals the one before it, so that the column need not be stored.
   mutating func choose(
-    _ plan: ColumnPlan, _ range: CellRange, values: Span<Int64>, prior: Span<Int64>,
-    milliseconds: Span<Int64>, trial: inout MutableSpan<Int64>, fields: inout MutableSpan<UInt64>
+    _ plan: ColumnPlan, _ range: CellRange, values: Span<Int64>, prior: Span<Int64>, milliseconds: Span<Int64>,
+    trial: inout MutableSpan<Int64>, fields: inout MutableSpan<UInt64>, turned: inout MutableSpan<UInt64>
   ) -> ColumnCoding? {
+    if Prediction.repeatsPrior(range, values: values, prior: prior) { return nil }
     var best = ColumnCoding()
     var bestBits = Int.max
-    for candidate in Self.candidates(plan, rows: range.rows - range.firstRow) {
+    var tried: Predictor = .none
+    for candidate in [Predictor.natural, .previous, .trend, .none] where Self.suits(candidate, plan, range) {
       Prediction.difference(
         candidate, plan, range, values: values, prior: prior, milliseconds: milliseconds, into: &trial)
-      guard let spread = Spread(trial.span, count: range.cells) else { continue }
-      if spread.isZero && candidate == .previous(for: plan) { return nil }
-      for isUnsigned in [false, true] {
-        guard let priced = Self.price(candidate, isUnsigned: isUnsigned, spread, plan, range, trial.span) else {
-          continue
-        }
-        if priced.bits < bestBits {
-          bestBits = priced.bits
-          best = priced.coding
-        }
-      }
+      tried = candidate
+      guard let extent = ResidualExtent(trial.span, count: range.cells) else { continue }
+      var coding = ColumnCoding()
+      coding.predictor = candidate
+      coding.scale = extent.scale
+      Self.price(coding, extent, plan, range, trial.span, &best, &bestBits)
     }
     precondition(bestBits < Int.max, "differences to the previous row always fit a field")
-    finish(
-      &best, plan, range, values: values, prior: prior, milliseconds: milliseconds, trial: &trial, fields: &fields)
-    return best
+    if tried != best.predictor {
+      Prediction.difference(
+        best.predictor, plan, range, values: values, prior: prior, milliseconds: milliseconds, into: &trial)
+    }
+    return pack(best, plan, range, trial.span, fields: &fields, turned: &turned)
   }
 
-  /// Predictors worth a trial for the column's kind.
-  private static func candidates(_ plan: ColumnPlan, rows: Int) -> [Predictor] {
-    var list: [Predictor] = plan.powerOffset >= 0 ? [.natural, .previous] : [.natural]
-    if rows > 2 { list.append(.trend) }
-    list.append(.none)
-    return list
+  /// Whether `predictor` is worth a trial for the column's kind.
+  private static func suits(_ predictor: Predictor, _ plan: ColumnPlan, _ range: CellRange) -> Bool {
+    switch predictor {
+    case .natural: true
+    case .previous: plan.powerOffset >= 0
+    case .trend: range.rows &- range.firstRow > 2
+    case .none: !plan.isCounter
+    }
   }
 
+  /// Prices `coding` with and without sign and keeps the cheaper one if it beats `best`.
   private static func price(
-    _ predictor: Predictor, isUnsigned: Bool, _ spread: Spread, _ plan: ColumnPlan, _ range: CellRange,
-    _ residuals: Span<Int64>
-  ) -> (coding: ColumnCoding, bits: Int)? {
-    var coding = ColumnCoding()
-    coding.predictor = predictor
-    coding.scale = spread.scale
-    coding.isUnsigned = isUnsigned
-    coding.offset = isUnsigned && !(spread.minimum >= 0 && spread.minimum < spread.maximum / 4) ? spread.minimum : 0
-    guard coding.largestField(spread) <= 1 << UInt64(BlockLimits.fieldBitsMax) - 1 else { return nil }
-    var bits = 8
+    _ coding: ColumnCoding, _ extent: ResidualExtent, _ plan: ColumnPlan, _ range: CellRange,
+    _ residuals: Span<Int64>, _ best: inout ColumnCoding, _ bestBits: inout Int
+  ) {
+    var unsigned = coding
+    unsigned.isUnsigned = true
+    let isNearZero = extent.minimum >= 0 && extent.minimum < extent.maximum / 4
+    unsigned.offset = isNearZero ? 0 : extent.minimum
+    let factor = coding.scale.factor
     let size = coding.groupSize(plan)
+    var signedBits = coding.headerBits(plan)
+    var unsignedBits = unsigned.headerBits(plan)
     var start = 0
     while start < range.cells {
-      let end = Swift.min(start + size, range.cells)
-      var widest: UInt64 = 0
+      let end = min(start &+ size, range.cells)
+      var low = residuals.at(start)
+      var high = low
       var present = 0
       for index in start..<end {
-        let field = coding.field(residuals.at(index))
-        widest |= field
-        present &+= field == 0 ? 0 : 1
+        let residual = residuals.at(index)
+        low = min(low, residual)
+        high = max(high, residual)
+        present &+= residual == 0 ? 0 : 1
       }
-      let width = 64 - widest.leadingZeroBitCount
-      bits += Swift.min((end - start) * width, end - start + present * width)
+      if factor != 1 {
+        low /= factor
+        high /= factor
+      }
+      let signedWidth = 64 &- max(ZigZag.encode(low), ZigZag.encode(high)).leadingZeroBitCount
+      let count = end &- start
+      signedBits &+= min(count &* signedWidth, count &+ present &* signedWidth)
+      unsignedBits &+= count &* (64 &- UInt64(bitPattern: high &- unsigned.offset).leadingZeroBitCount)
       start = end
     }
-    if coding.form(plan) == nil {
-      bits += 16 + (coding.offset == 0 ? 0 : 8 + 64 - coding.offset.magnitude.leadingZeroBitCount)
+    let limit: UInt64 = 1 << UInt64(BlockLimits.fieldBitsMax)
+    let signedWidest = max(ZigZag.encode(extent.minimum), ZigZag.encode(extent.maximum))
+    if signedWidest < limit, signedBits < bestBits {
+      bestBits = signedBits
+      best = coding
     }
-    return (coding, bits)
+    if UInt64(bitPattern: extent.maximum &- unsigned.offset) < limit, unsignedBits < bestBits {
+      bestBits = unsignedBits
+      best = unsigned
+    }
   }
 
-  /// Computes the fields of the chosen candidate and its classes, along rows or along devices.
-  private mutating func finish(
-    _ best: inout ColumnCoding, _ plan: ColumnPlan, _ range: CellRange, values: Span<Int64>,
-    prior: Span<Int64>, milliseconds: Span<Int64>, trial: inout MutableSpan<Int64>,
-    fields: inout MutableSpan<UInt64>
-  ) {
-    Prediction.difference(
-      best.predictor, plan, range, values: values, prior: prior, milliseconds: milliseconds, into: &trial)
-    let alongRows = shapes.choose(for: best, plan, range, trial.span)
-    if range.count > 1 && range.rows - range.firstRow >= 8 {
-      var turned = best
-      turned.isDeviceMajor = true
-      let alongDevices = shapes.choose(for: turned, plan, range, trial.span)
-      best = alongDevices.bits < alongRows.bits ? alongDevices.coding : alongRows.coding
-    } else {
-      best = alongRows.coding
-    }
-    best.fields(of: trial.span, range, into: &fields)
+  /// Chooses the classes of the residuals' groups, along rows or along devices, and leaves the fields in that order.
+  private mutating func pack(
+    _ coding: ColumnCoding, _ plan: ColumnPlan, _ range: CellRange, _ residuals: Span<Int64>,
+    fields: inout MutableSpan<UInt64>, turned: inout MutableSpan<UInt64>
+  ) -> ColumnCoding {
+    coding.fields(of: residuals, range, into: &fields)
+    let alongRows = shapes.choose(for: coding, plan, fields.span, cells: range.cells)
+    guard range.count > 1 && range.rows &- range.firstRow >= 8 else { return alongRows.coding }
+    var other = coding
+    other.isDeviceMajor = true
+    other.fields(of: residuals, range, into: &turned)
+    let alongDevices = shapes.choose(for: other, plan, turned.span, cells: range.cells)
+    guard alongDevices.bits < alongRows.bits else { return alongRows.coding }
+    for index in 0..<range.cells { fields.set(index, turned.at(index)) }
+    return alongDevices.coding
   }
 }
 
-/// The extent of a column's residuals and the largest factor common to them.
-struct Spread {
+/// How far a column's residuals reach, and the largest factor common to them.
+struct ResidualExtent {
   let scale: Scale
   /// Smallest and largest residual, in units of the scale.
   let minimum: Int64
   let maximum: Int64
-  var isZero: Bool { minimum == 0 && maximum == 0 }
 
   /// `nil` when a residual is too wide for any coding.
   init?(_ residuals: Span<Int64>, count: Int) {
     var low = Int64.max
     var high = Int64.min
     for index in 0..<count {
-      low = Swift.min(low, residuals.at(index))
-      high = Swift.max(high, residuals.at(index))
+      low = min(low, residuals.at(index))
+      high = max(high, residuals.at(index))
     }
     guard low >= -(1 << 56), high <= 1 << 56 else { return nil }
     scale = low == 0 && high == 0 ? .one : Self.commonScale(residuals, count: count)
@@ -120,13 +133,25 @@ struct Spread {
   }
 
   private static func commonScale(_ residuals: Span<Int64>, count: Int) -> Scale {
-    var found = Scale.one
-    for scale in Scale.all where scale.factor > found.factor {
-      var index = 0
-      while index < count && scale.divides(residuals.at(index)) { index += 1 }
-      if index == count { found = scale }
+    // The greatest common divisor tells which factors can divide all, and mostly falls to 1 after a few residuals.
+    var divisor: Int64 = 0
+    for index in 0..<count {
+      divisor = greatestCommonDivisor(divisor, Int64(residuals.at(index).magnitude))
+      if divisor == 1 { return .one }
     }
+    var found = Scale.one
+    let all = Scale.all
+    for scale in all where scale.factor > found.factor && divisor % scale.factor == 0 { found = scale }
     return found
+  }
+
+  private static func greatestCommonDivisor(_ first: Int64, _ second: Int64) -> Int64 {
+    var larger = first
+    var smaller = second
+    while smaller != 0 {
+      (larger, smaller) = (smaller, larger % smaller)
+    }
+    return larger
   }
 }
 
@@ -138,15 +163,6 @@ extension ColumnCoding {
     return isUnsigned ? UInt64(bitPattern: quotient &- offset) : ZigZag.encode(quotient)
   }
 
-  /// The widest field of residuals in `spread`.
-  func largestField(_ spread: Spread) -> UInt64 {
-    if isUnsigned {
-      guard spread.minimum >= offset else { return UInt64.max }
-      return UInt64(bitPattern: spread.maximum &- offset)
-    }
-    return Swift.max(ZigZag.encode(spread.minimum), ZigZag.encode(spread.maximum))
-  }
-
   /// The fields of `residuals` (row by row) in the order of the coding's groups.
   func fields(of residuals: Span<Int64>, _ range: CellRange, into fields: inout MutableSpan<UInt64>) {
     guard isDeviceMajor else {
@@ -155,12 +171,22 @@ extension ColumnCoding {
     }
     let rows = range.rows - range.firstRow
     for device in 0..<range.count {
-      for row in 0..<rows { fields.set(device * rows + row, field(residuals.at(row * range.count + device))) }
+      for row in 0..<rows {
+        fields.set(device &* rows &+ row, field(residuals.at(row &* range.count &+ device)))
+      }
     }
+  }
+
+  /// Bits of the column's header with one class.
+  func headerBits(_ plan: ColumnPlan) -> Int { form(plan) != nil ? 8 : 24 + offsetBits }
+
+  /// Bits of the offset.
+  var offsetBits: Int {
+    offset == 0 ? 0 : (64 - ZigZag.encode(offset).leadingZeroBitCount + 6) / 7 * 8
   }
 }
 
 extension Predictor {
   /// The predictor that takes the previous row as it is.
-  static func previous(for plan: borrowing ColumnPlan) -> Predictor { plan.powerOffset >= 0 ? .previous : .natural }
+  static func previous(for plan: ColumnPlan) -> Predictor { plan.powerOffset >= 0 ? .previous : .natural }
 }

@@ -4,6 +4,7 @@ struct ColumnWriter {
   /// Residuals under trial and fields to write, as many as the widest column of a block has cells.
   private var trial: [Int64] = []
   private var fields: [UInt64] = []
+  private var turned: [UInt64] = []
   /// Fields of a first row that stands alone.
   private var seed: [UInt64] = []
 
@@ -14,6 +15,7 @@ struct ColumnWriter {
     guard trial.count < cells else { return }
     trial = Array(repeating: 0, count: cells)
     fields = Array(repeating: 0, count: cells)
+    turned = Array(repeating: 0, count: cells)
   }
 
   /// Appends all columns of `rows`, in which nothing is absent.
@@ -25,12 +27,15 @@ struct ColumnWriter {
     var trialScratch = trial.moveOut()
     var fieldScratch = fields.moveOut()
     var seedScratch = seed.moveOut()
+    var turnedScratch = turned.moveOut()
     defer {
       seed = seedScratch
+      turned = turnedScratch
       trial = trialScratch
       fields = fieldScratch
     }
     var trialSpan = trialScratch.mutableSpan
+    var turnedSpan = turnedScratch.mutableSpan
     var seedSpan = seedScratch.mutableSpan
     var fieldSpan = fieldScratch.mutableSpan
     let count = rows.count / shape.width
@@ -49,7 +54,8 @@ struct ColumnWriter {
       let coding =
         range.cells > 0
         ? chooser.choose(
-          plan, range, values: rows, prior: prior, milliseconds: milliseconds, trial: &trialSpan, fields: &fieldSpan)
+          plan, range, values: rows, prior: prior, milliseconds: milliseconds, trial: &trialSpan, fields: &fieldSpan,
+          turned: &turnedSpan)
         : nil
       if firstRow == 1 {
         guard coding != nil || !Self.isZero(rows, plan) else { continue }
@@ -75,14 +81,20 @@ struct ColumnWriter {
     coding.isUnsigned = true
     var smallest = Int64.max
     for index in plan.offset..<(plan.offset + plan.count) { smallest = Swift.min(smallest, row.at(index)) }
-    let isScaled = (plan.offset..<(plan.offset + plan.count)).allSatisfy {
-      plan.naturalScale.divides(row.at($0))
+    var isScaled = true
+    for index in plan.offset..<(plan.offset + plan.count) where !plan.naturalScale.divides(row.at(index)) {
+      isScaled = false
     }
     if isScaled { coding.scale = plan.naturalScale }
     coding.offset = smallest / coding.scale.factor
-    for index in 0..<plan.count { fields.set(index, coding.field(row.at(plan.offset + index))) }
+    var widest: UInt64 = 0
+    for index in 0..<plan.count {
+      let field = coding.field(row.at(plan.offset + index))
+      widest |= field
+      fields.set(index, field)
+    }
     let size = Swift.min(plan.count, GroupPacking.sizeMax)
-    coding.classes[0] = GroupShapes.singleClass(fields.span.extracting(first: plan.count), size: size)
+    coding.classes[0] = WidthCode.code(of: widest)
     writer.put(UInt64(coding.classes[0]), 8, into: &bytes)
     writer.put(UInt64(coding.scale.code), 8, into: &bytes)
     writer.putInteger(ZigZag.encode(coding.offset), into: &bytes)

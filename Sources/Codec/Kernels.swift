@@ -113,6 +113,14 @@ extension MutableSpan where Element == Int64 {
 }
 
 extension MutableSpan where Element == UInt64 {
+  /// The element at `index`, which the caller has checked.
+  @inline(__always)
+  func at(_ index: Int) -> UInt64 {
+    assert(index >= 0 && index < count)
+    // SAFETY: as above.
+    return unsafe self[unchecked: index]
+  }
+
   /// Stores `value` at `index`, which the caller has checked.
   @inline(__always)
   mutating func set(_ index: Int, _ value: UInt64) {

@@ -61,6 +61,17 @@ enum Prediction {
     }
   }
 
+  /// Whether the column's cells are those of `prior` in all predicted rows.
+  static func repeatsPrior(_ range: CellRange, values: Span<Int64>, prior: Span<Int64>) -> Bool {
+    for row in range.firstRow..<range.rows {
+      for position in range.offset..<(range.offset &+ range.count)
+      where values.at(row &* range.rowWidth &+ position) != prior.at(position) {
+        return false
+      }
+    }
+    return true
+  }
+
   /// Sets the column's cells in all predicted rows to those of `prior`.
   static func repeatPrior(_ range: CellRange, prior: Span<Int64>, rows: inout MutableSpan<Int64>) {
     for row in range.firstRow..<range.rows {
