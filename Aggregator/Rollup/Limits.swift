@@ -1,0 +1,34 @@
+import BongsuFleet
+import BongsuModel
+
+/// The bounds of rollups, and the times after which they stop waiting or estimating.
+public enum Limits {
+  /// Members of one shard: known nodes, unknown ones and meters.
+  public static let membersMax = BongsuFleet.Limits.nodesMax + 4096
+  /// GPUs of one member.
+  public static let gpusPerMemberMax = BongsuModel.Limits.devicesMax
+
+  /// A member counts as live, and is waited for, while its newest tick is no more than this many intervals old.
+  public static let liveIntervals = 3
+  /// Share of live members, in thousandths, whose delivery starts the last wait for the others.
+  public static let quorumPermille = 990
+  /// How long the others are waited for, milliseconds.
+  public static let quorumWaitMilliseconds: Int64 = 100
+  /// How far ahead of the server's clock a row may be: agents that are off by more re-anchor their ticks.
+  public static let clockLeadMilliseconds: Int64 = 2000
+
+  /// A silent node is estimated at its last value for this long, then at its model's typical power.
+  public static let lastValueHoldMilliseconds: Int64 = 5 * 60 * 1000
+  /// After this long a silent node is no longer estimated.
+  public static let estimateExpiryMilliseconds: Int64 = 60 * 60 * 1000
+
+  /// A GPU is busy from this utilization on, thousandths.
+  public static let busyUtilizationPermille: Int64 = 50
+  /// Without a utilization reading (MIG) a GPU is busy from this multiple of its model's idle power on, thousandths.
+  public static let busyPowerPermilleOfIdle: Int64 = 1500
+  /// Power ceiling of a GPU whose model is unknown, for judging energy counters, milliwatts.
+  public static let unknownGPUMilliwattsMax: Int64 = 3_000_000
+
+  /// Silences of one node whose energy can still be spread over late rows; older ones stay on the row after them.
+  public static let energyGapsMax = 4
+}
