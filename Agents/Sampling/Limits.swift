@@ -2,10 +2,6 @@ import BongsuModel
 
 /// Bounds of sampling.
 public enum SamplingLimits {
-  /// A backward step of the wall clock up to this is waited out; a greater one would silence the node for as long, so
-  /// ticks then go on by the time since boot. Forward steps above it are reported.
-  public static let clockStepNanosecondsMin: Int64 = 500_000_000
-
   /// How long a tick waits for its sources: half of the interval, within these bounds.
   static let readDeadlineNanosecondsMin: Int64 = 10_000_000
   static let readDeadlineNanosecondsMax: Int64 = 2_000_000_000

@@ -9,9 +9,8 @@ public protocol SampleSink: AnyObject, Sendable {
   /// The shape of all rows from here on. Called before the first row and whenever devices or metrics have changed.
   func layoutChanged(_ layout: RowLayout)
 
-  /// The row of one tick. Ticks grow; each comes once. `boottimeMilliseconds` is the same instant on `CLOCK_BOOTTIME`.
-  /// `values` may be read during the call only.
-  func take(_ tick: Tick, boottimeMilliseconds: Int64, values: Span<Int64>)
+  /// The row of one tick, with the stamp as its tick source gave it. `values` may be read during the call only.
+  func take(_ stamp: SampleStamp, values: Span<Int64>)
 
   /// Something people may want to know. Each is said once per change, so that a log stays readable.
   func report(_ event: SamplingEvent)
@@ -23,8 +22,6 @@ public enum SamplingEvent: Hashable, Sendable, CustomStringConvertible {
   case source(name: String, SourceCondition)
   /// Two sources overlap.
   case conflict(SourceConflict)
-  /// The wall clock has stepped by so much.
-  case clockStepped(milliseconds: Int64)
   /// Ticks passed without a row because the machine slept or was too busy.
   case missedTicks(Int)
 
@@ -32,9 +29,6 @@ public enum SamplingEvent: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .source(let name, let condition): "source \(name) is \(condition.word): \(condition)"
     case .conflict(let conflict): conflict.description
-    case .clockStepped(let milliseconds):
-      "the wall clock stepped by \(milliseconds) ms; ticks "
-        + (milliseconds < 0 ? "go on by the time since boot" : "follow it")
     case .missedTicks(let count): "\(count) ticks passed without a row; the machine slept or was too busy"
     }
   }

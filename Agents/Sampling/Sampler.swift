@@ -19,17 +19,21 @@ public final class Sampler: @unchecked Sendable {
   private let pollers: [SourcePoller]
   private let sink: any SampleSink
   private let interval: TickInterval
+  private let ticks: any TickSource
   private var loop: SamplingLoop
   private var thread: WorkerThread?
   private var isStopping = false
   private var spoolBytes = SampleValue.absent
-  private var newCorrection: Int64?
 
-  /// Prepares sampling of `sources` at `interval` into `sink`; nothing is touched before ``start()``.
-  public init(_ sources: sending SourceSet, interval: TickInterval, sink: any SampleSink) {
+  /// Prepares sampling of `sources` at the ticks of `ticks`, which are `interval` apart, into `sink`; nothing is touched
+  /// before ``start()``.
+  public init(
+    _ sources: sending SourceSet, interval: TickInterval, ticks: any TickSource, sink: any SampleSink
+  ) {
     let wake = Monitor.Condition(monitor)
     self.wake = wake
     self.interval = interval
+    self.ticks = ticks
     self.sink = sink
     let monitor = monitor
     pollers = sources.sources.map { SourcePoller($0, monitor: monitor, answered: wake) }
@@ -83,14 +87,6 @@ public final class Sampler: @unchecked Sendable {
     monitor.locked { spoolBytes = SampleValue(bytes) }
   }
 
-  /// Adds `milliseconds` to the wall clock from the next tick on (see ``TickClock/correct(byNanoseconds:)``).
-  public func correctClock(byMilliseconds milliseconds: Int64) {
-    monitor.locked {
-      newCorrection = milliseconds * 1_000_000
-      wake.signal()
-    }
-  }
-
   // MARK: The time-keeping thread
 
   private func run() {
@@ -115,36 +111,28 @@ public final class Sampler: @unchecked Sendable {
   /// - Returns: `nil` when sampling ends.
   private func nextTick() -> DueTick? {
     while true {
-      let correction = monitor.locked { () -> Int64? in
-        defer { newCorrection = nil }
-        return newCorrection
+      let now = ClockInstant.now
+      if let stamp = ticks.dueTick(at: now) {
+        let missed = loop.noteTick(boottimeMilliseconds: stamp.boottimeMilliseconds)
+        if missed > 0 { sink.report(.missedTicks(missed)) }
+        let late = now.boottimeNanoseconds - stamp.boottimeMilliseconds * 1_000_000
+        return DueTick(stamp: stamp, lateNanoseconds: max(late, 0))
       }
-      if let correction { loop.clock.correct(byNanoseconds: correction) }
-      let boottime = SystemClock.boottime()
-      let step = loop.clock.observe(wall: SystemClock.wall(), boottime: boottime)
-      if step != 0 { sink.report(.clockStepped(milliseconds: step / 1_000_000)) }
-      switch loop.clock.decide(boottime: boottime) {
-      case .take(let tick, let boottimeMilliseconds, let late, let missed):
-        if missed > 0 {
-          loop.health.missedTicks += Int64(missed)
-          sink.report(.missedTicks(missed))
-        }
-        return DueTick(tick: tick, boottimeMilliseconds: boottimeMilliseconds, lateNanoseconds: late)
-      case .wait(let nanoseconds):
-        let deadline = SystemClock.monotonic() + nanoseconds
-        let goesOn = monitor.locked {
-          while !isStopping, newCorrection == nil, wake.wait(until: deadline) {}
-          return !isStopping
-        }
-        guard goesOn else { return nil }
+      // Never longer than one interval, so that a step of the wall clock is noticed.
+      let pause = min(max(ticks.nanosecondsToNextTick(at: now), 0), interval.nanoseconds)
+      let deadline = SystemClock.monotonic() + pause
+      let goesOn = monitor.locked {
+        while !isStopping, wake.wait(until: deadline) {}
+        return !isStopping
       }
+      guard goesOn else { return nil }
     }
   }
 
   private struct DueTick {
-    let tick: Tick
-    let boottimeMilliseconds: Int64
+    let stamp: SampleStamp
     let lateNanoseconds: Int64
+    var tick: Tick { stamp.tick }
   }
 
   private func sample(_ due: DueTick) {
@@ -169,7 +157,7 @@ public final class Sampler: @unchecked Sendable {
       sink.report(.source(name: pollers[index].name, condition))
     }
     let row = loop.row
-    sink.take(due.tick, boottimeMilliseconds: due.boottimeMilliseconds, values: row.span)
+    sink.take(due.stamp, values: row.span)
   }
 
   private func announceLayout() {

@@ -1,24 +1,36 @@
 import BongsuDevices
 import BongsuModel
 
-/// What the time-keeping thread of a ``Sampler`` owns: the clock, the shape of rows and the row being put together.
+/// What the time-keeping thread of a ``Sampler`` owns: the shape of rows and the row being put together.
 struct SamplingLoop {
-  var clock: TickClock
   var health = AgentHealth()
   private(set) var row: [Int64] = []
   private(set) var combined: CombinedLayout?
   var reportedConflicts: [SourceConflict] = []
 
   private let interval: TickInterval
+  private var lastBoottimeMilliseconds: Int64?
   private var healthPlaces: [Int] = []
   private var reported: [SourceCondition?]
   private var current: [SourceCondition?]
 
   init(interval: TickInterval, sourceCount: Int) {
     self.interval = interval
-    clock = TickClock(interval: interval)
     reported = [SourceCondition?](repeating: nil, count: sourceCount)
     current = reported
+  }
+
+  /// Takes note of a tick that is due.
+  ///
+  /// - Returns: how many ticks have passed without a row since the one before. Counted in time since boot, so that a
+  ///   step of the wall clock misses nothing.
+  mutating func noteTick(boottimeMilliseconds: Int64) -> Int {
+    defer { lastBoottimeMilliseconds = boottimeMilliseconds }
+    guard let last = lastBoottimeMilliseconds else { return 0 }
+    let step = Int64(interval.milliseconds)
+    let missed = max((boottimeMilliseconds - last + step / 2) / step - 1, 0)
+    health.missedTicks += missed
+    return Int(missed)
   }
 
   var hasLayout: Bool { combined != nil }

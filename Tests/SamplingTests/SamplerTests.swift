@@ -15,7 +15,8 @@ struct SamplerTests {
     _ sources: [ScriptedSource], until condition: (CollectingSink.Contents) -> Bool
   ) -> (sink: CollectingSink, holds: Bool) {
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet(sources), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet(sources), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.start()
     let holds = sink.wait(condition)
     sampler.stop()
@@ -51,7 +52,8 @@ struct SamplerTests {
     let slow = ScriptedSource(
       "slow", .init(devices: [Device(scope: .gpu, index: 0, key: "GPU-b", model: "Test")], readMilliseconds: 0))
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet([healthy, slow]), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet([healthy, slow]), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.start()
     #expect(sink.wait { $0.rows.count >= 4 })
     slow.script.withLock { $0.readMilliseconds = 700 }
@@ -93,7 +95,8 @@ struct SamplerTests {
   func layoutChanges() throws {
     let source = ScriptedSource("one")
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet([source]), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet([source]), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.start()
     #expect(sink.wait { $0.rows.count >= 3 })
     source.script.withLock {
@@ -114,7 +117,8 @@ struct SamplerTests {
     let source = ScriptedSource(
       "driver", .init(devices: [], metrics: [], condition: .unavailable("no driver")))
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet([source]), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet([source]), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.start()
     #expect(sink.wait { $0.events.contains(.source(name: "driver", .unavailable("no driver"))) })
     #expect(sink.wait { $0.rows.count >= 3 })
@@ -144,7 +148,8 @@ struct SamplerTests {
   func release() throws {
     let source = ScriptedSource("gpu")
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet([source]), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet([source]), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.start()
     #expect(sink.wait { $0.rows.last.map { !$0.value(.gpuPower).isAbsent } ?? false })
     #expect(sampler.setReleased(true, source: "gpu"))
@@ -163,7 +168,8 @@ struct SamplerTests {
   @Test("the agent's own figures stand in every row")
   func health() throws {
     let sink = CollectingSink()
-    let sampler = Sampler(SourceSet([]), interval: Self.interval, sink: sink)
+    let sampler = Sampler(
+      SourceSet([]), interval: Self.interval, ticks: WallTickSource(interval: Self.interval), sink: sink)
     sampler.setSpoolBytes(4096)
     sampler.start()
     #expect(sink.wait { $0.rows.count >= 3 })

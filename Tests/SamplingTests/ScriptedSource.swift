@@ -58,6 +58,7 @@ final class CollectingSink: SampleSink {
   struct Row: Sendable {
     var tick: Tick
     var boottimeMilliseconds: Int64
+    var flags: UInt8
     var layout: RowLayout
     var values: [Int64]
 
@@ -77,13 +78,15 @@ final class CollectingSink: SampleSink {
 
   func layoutChanged(_ layout: RowLayout) { contents.withLock { $0.layouts.append(layout) } }
 
-  func take(_ tick: Tick, boottimeMilliseconds: Int64, values: Span<Int64>) {
+  func take(_ stamp: SampleStamp, values: Span<Int64>) {
     var copy: [Int64] = []
     for index in values.indices { copy.append(values[index]) }
     contents.withLock { [copy] contents in
       guard let layout = contents.layouts.last else { return }
       contents.rows.append(
-        Row(tick: tick, boottimeMilliseconds: boottimeMilliseconds, layout: layout, values: copy))
+        Row(
+          tick: stamp.tick, boottimeMilliseconds: stamp.boottimeMilliseconds, flags: stamp.flags, layout: layout,
+          values: copy))
     }
   }
 
