@@ -1,0 +1,182 @@
+import BongsuModel
+
+/// What each reading is made of, and what takes its place where a GPU or driver lacks it.
+extension NVMLReader {
+  /// An interval from which the energy counter, which the driver refreshes about every 100 ms, is the best mean.
+  private static let energyMeanMilliseconds: Int32 = 10_000
+
+  /// `GetPowerUsage`, only where field 185 and the ring do not give a mean.
+  func readPowerUsage(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle, _ ring: PowerRing) -> Int64? {
+    guard fieldValues[NVMLField.powerAverage.rawValue] == nil, device.averagesPower || ring.count == 0 else {
+      return nil
+    }
+    guard let function = unsafe library.powerUsage else {
+      device.refusedCalls.insert(.powerUsage)
+      return nil
+    }
+    var milliwatts: UInt32 = 0
+    guard attempt(.powerUsage, &device, { unsafe function(handle, &milliwatts) }) else { return nil }
+    return Int64(milliwatts)
+  }
+
+  /// Mean power over the tick by the best means there is:
+  ///
+  ///     tick               best                         else
+  ///     10 s and longer    energy counter's difference  as for 1 s
+  ///     above 1 s          the driver's ring            as for 1 s
+  ///     1 s                field 185 (1 s mean)         GetPowerUsage where it is a 1 s mean; the ring; GetPowerUsage
+  ///     below 1 s          the driver's ring            field 186 (instant), then as for 1 s
+  func setPower(_ device: inout NVMLDevice, _ tick: Tick, _ ring: PowerRing, _ usage: Int64?) {
+    let instant = fieldValues[NVMLField.powerInstant.rawValue]
+    let average = fieldValues[NVMLField.powerAverage.rawValue]
+    let overSecond = average ?? (device.averagesPower ? usage : nil) ?? ring.mean ?? usage ?? instant
+    let overEnergy = energyMean(&device, tick)
+    let power: Int64? =
+      switch interval.milliseconds {
+      case Self.energyMeanMilliseconds...: overEnergy ?? overSecond
+      case 1001...: ring.mean ?? overSecond
+      case 1000: overSecond
+      default: ring.mean ?? instant ?? overSecond
+      }
+    if let power { set(.power, power) }
+    if let instant { set(.powerInstant, instant) }
+    if ring.count > 0 {
+      set(.powerMin, ring.lowest)
+      set(.powerMax, ring.highest)
+    }
+  }
+
+  private func energyMean(_ device: inout NVMLDevice, _ tick: Tick) -> Int64? {
+    guard interval.milliseconds >= Self.energyMeanMilliseconds else { return nil }
+    let energy = fieldValues[NVMLField.energy.rawValue]
+    defer {
+      device.meanEnergy = energy
+      device.meanTick = tick
+    }
+    guard let energy, let before = device.meanEnergy, let since = device.meanTick, energy >= before else { return nil }
+    let milliseconds = tick.unixMilliseconds - since.unixMilliseconds
+    guard milliseconds == Int64(interval.milliseconds), energy - before <= Limits.sampleMagnitudeMax / 1000 else {
+      return nil
+    }
+    return (energy - before) * 1000 / milliseconds
+  }
+
+  func readLimitsAndClocks(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
+    var word: UInt32 = 0
+    if let function = unsafe library.enforcedPowerLimit,
+      attempt(.powerLimit, &device, { unsafe function(handle, &word) })
+    {
+      set(.powerLimit, Int64(word))
+    }
+    if let function = unsafe library.clock {
+      // Clock 1 is that of the multiprocessors, 2 that of the memory.
+      if attempt(.smClock, &device, { unsafe function(handle, 1, &word) }) { set(.smClock, Int64(word)) }
+      if attempt(.memoryClock, &device, { unsafe function(handle, 2, &word) }) { set(.memoryClock, Int64(word)) }
+    }
+    var long: UInt64 = 0
+    if let function = unsafe library.eventReasons,
+      attempt(.eventReasons, &device, { unsafe function(handle, &long) })
+    {
+      set(.eventReasons, Int64(clamping: long))
+    }
+  }
+
+  func readUtilizationAndMemory(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
+    if let function = unsafe library.utilization,
+      attempt(.utilization, &device, { unsafe function(handle, structure) })
+    {
+      // SAFETY: the call has written two words; they are percents.
+      set(.utilization, Int64(unsafe structure.load(as: UInt32.self)) * 10)
+      set(.memoryUtilization, Int64(unsafe (structure + 4).load(as: UInt32.self)) * 10)
+    }
+    if let function = unsafe library.memoryInfo2 {
+      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.memory2Bytes)
+      unsafe structure.storeBytes(of: NVMLLayout.memory2Version, as: UInt32.self)
+      if attempt(.memory2, &device, { unsafe function(handle, structure) }) {
+        setMemory(used: NVMLLayout.memory2Used, total: NVMLLayout.memory2Total)
+        return
+      }
+      guard device.refusedCalls.contains(.memory2) else { return }
+    }
+    // Drivers before the second form count memory of their own as used.
+    if let function = unsafe library.memoryInfo, attempt(.memory, &device, { unsafe function(handle, structure) }) {
+      setMemory(used: NVMLLayout.memoryUsed, total: 0)
+    }
+  }
+
+  private func setMemory(used: Int, total: Int) {
+    // SAFETY: both structures hold 64-bit byte counts at these offsets.
+    set(.memoryUsed, Int64(clamping: unsafe (structure + used).load(as: UInt64.self) / 1024))
+    set(.memoryTotal, Int64(clamping: unsafe (structure + total).load(as: UInt64.self) / 1024))
+  }
+
+  func readTemperatures(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
+    if let celsius = unsafe temperature(&device, handle) { set(.temperature, celsius * 10) }
+    if let function = unsafe library.marginTemperature {
+      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.marginBytes)
+      unsafe structure.storeBytes(of: NVMLLayout.marginVersion, as: UInt32.self)
+      if attempt(.margin, &device, { unsafe function(handle, structure) }) {
+        set(.temperatureMargin, Int64(unsafe (structure + 4).load(as: Int32.self)) * 10)
+      }
+    }
+    if let celsius = fieldValues[NVMLField.memoryTemperature.rawValue] { set(.memoryTemperature, celsius * 10) }
+  }
+
+  private func temperature(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {
+    if let function = unsafe library.temperatureV {
+      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.temperatureBytes)
+      unsafe structure.storeBytes(of: NVMLLayout.temperatureVersion, as: UInt32.self)
+      if attempt(.temperatureV, &device, { unsafe function(handle, structure) }) {
+        return Int64(unsafe (structure + 8).load(as: Int32.self))
+      }
+      guard device.refusedCalls.contains(.temperatureV) else { return nil }
+    }
+    var word: UInt32 = 0
+    guard let function = unsafe library.temperature,
+      attempt(.temperature, &device, { unsafe function(handle, 0, &word) })
+    else { return nil }
+    return Int64(word)
+  }
+
+  func setCounters(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
+    if let energy = unsafe energy(&device, handle) { set(.energy, energy) }
+    if let errors = unsafe uncorrectedErrors(&device, handle) { set(.eccUncorrected, errors) }
+    // NVLink fields come in kibibytes of data, PCIe fields in bytes.
+    if let count = fieldValues[NVMLField.nvlinkTransmit.rawValue] { set(.nvlinkTransmit, count) }
+    if let count = fieldValues[NVMLField.nvlinkReceive.rawValue] { set(.nvlinkReceive, count) }
+    if let bytes = fieldValues[NVMLField.pcieTransmit.rawValue] {
+      set(.pcieTransmit, device.pcieTransmit.add(bytes, range: range(.pcieTransmit)) / 1024)
+    }
+    if let bytes = fieldValues[NVMLField.pcieReceive.rawValue] {
+      set(.pcieReceive, device.pcieReceive.add(bytes, range: range(.pcieReceive)) / 1024)
+    }
+    if device.countsEvents { set(.xidEvents, device.xidEvents) }
+    if let milliwatts = fieldValues[NVMLField.modulePower.rawValue] { set(.modulePower, milliwatts) }
+  }
+
+  private func range(_ field: NVMLField) -> Int64? { narrowFields.contains(field) ? 1 << 32 : nil }
+
+  private func energy(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {
+    if let energy = fieldValues[NVMLField.energy.rawValue] { return energy }
+    var millijoules: UInt64 = 0
+    guard isRefused(.energy, device), let function = unsafe library.totalEnergy,
+      attempt(.totalEnergy, &device, { unsafe function(handle, &millijoules) })
+    else { return nil }
+    return Int64(clamping: millijoules)
+  }
+
+  private func uncorrectedErrors(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {
+    if let errors = fieldValues[NVMLField.eccUncorrected.rawValue] { return errors }
+    var errors: UInt64 = 0
+    // Kind 1 is uncorrected, counter 0 counts since the driver was loaded.
+    guard isRefused(.eccUncorrected, device), let function = unsafe library.eccErrors,
+      attempt(.eccErrors, &device, { unsafe function(handle, 1, 0, &errors) })
+    else { return nil }
+    return Int64(clamping: errors)
+  }
+
+  /// Whether a field is no way to this GPU's value; one that is only missing this time is not worth another call.
+  private func isRefused(_ field: NVMLField, _ device: NVMLDevice) -> Bool {
+    device.refusedFields.contains(field) || device.refusedCalls.contains(.fields)
+  }
+}
