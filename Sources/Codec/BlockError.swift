@@ -27,9 +27,22 @@ public enum BlockError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// What a number in an error stands for.
   public enum Field: String, Hashable, Sendable {
-    case header, annotations, activeColumns = "active columns", rows, values, base, tickGap = "tick gap"
-    case ticks, tickDistance = "tick distance", flagRun = "flag run", flags, presence, bodyBytes = "body bytes"
-    case columnHeader = "column header", offset, outlierPosition = "outlier position"
+    case header
+    case annotations
+    case activeColumns = "active columns"
+    case rows
+    case values
+    case base
+    case tickGap = "tick gap"
+    case ticks
+    case tickDistance = "tick distance"
+    case flagRun = "flag run"
+    case flags
+    case presence
+    case bodyBytes = "body bytes"
+    case columnHeader = "column header"
+    case offset
+    case outlierPosition = "outlier position"
   }
 
   public var description: String {

@@ -59,10 +59,10 @@ struct ColumnWriter {
         : nil
       if firstRow == 1 {
         guard coding != nil || !Self.isZero(rows, plan) else { continue }
-        Self.putSeed(rows, plan, &seedSpan, &writer, into: &bytes)
+        Self.putSeed(rows, plan, &seedSpan, selectors: &turnedSpan, &writer, into: &bytes)
         if coding == nil && range.cells > 0 { writer.put(UInt64(ColumnForm.plain << 5), 8, into: &bytes) }
       }
-      if let coding { Self.put(coding, plan, range, fieldSpan.span, &writer, into: &bytes) }
+      if let coding { Self.put(coding, plan, range, fieldSpan.span, selectors: &turnedSpan, &writer, into: &bytes) }
       if coding != nil || firstRow == 1 { map.mark(index, in: &bytes) }
     }
   }
@@ -74,8 +74,8 @@ struct ColumnWriter {
 
   /// Appends the first row of a block that stands alone: what its values exceed the smallest of them by.
   private static func putSeed(
-    _ row: Span<Int64>, _ plan: ColumnPlan, _ fields: inout MutableSpan<UInt64>, _ writer: inout BitWriter,
-    into bytes: inout MutableSpan<UInt8>
+    _ row: Span<Int64>, _ plan: ColumnPlan, _ fields: inout MutableSpan<UInt64>,
+    selectors: inout MutableSpan<UInt64>, _ writer: inout BitWriter, into bytes: inout MutableSpan<UInt8>
   ) {
     var coding = ColumnCoding()
     coding.isUnsigned = true
@@ -98,13 +98,14 @@ struct ColumnWriter {
     writer.put(UInt64(coding.classes[0]), 8, into: &bytes)
     writer.put(UInt64(coding.scale.code), 8, into: &bytes)
     writer.putInteger(ZigZag.encode(coding.offset), into: &bytes)
-    putGroups(coding, fields.span, cells: plan.count, size: size, &writer, into: &bytes)
+    putGroups(
+      coding, fields.span, cells: plan.count, size: size, selectors: &selectors, &writer, into: &bytes)
   }
 
   /// Appends one column's coding and the fields the chooser left.
   private static func put(
     _ coding: ColumnCoding, _ plan: ColumnPlan, _ range: CellRange, _ fields: Span<UInt64>,
-    _ writer: inout BitWriter, into bytes: inout MutableSpan<UInt8>
+    selectors: inout MutableSpan<UInt64>, _ writer: inout BitWriter, into bytes: inout MutableSpan<UInt8>
   ) {
     if let form = coding.form(plan) {
       writer.put(UInt64(form << 5 | coding.classes[0] & 31), 8, into: &bytes)
@@ -117,32 +118,31 @@ struct ColumnWriter {
       for index in 0..<(1 << coding.selectorBits) { writer.put(UInt64(coding.classes[index]), 8, into: &bytes) }
     }
     let size = coding.groupSize(plan)
-    putGroups(coding, fields, cells: range.cells, size: size, &writer, into: &bytes)
+    putGroups(
+      coding, fields, cells: range.cells, size: size, selectors: &selectors, &writer, into: &bytes)
   }
 
-  /// Appends `cells` fields in groups of `size`: first which class each group has, then the groups.
+  /// Appends `cells` fields in groups of `size`: first which class each group has, then the groups. `selectors` is
+  /// scratch for one word per group.
   private static func putGroups(
-    _ coding: ColumnCoding, _ fields: Span<UInt64>, cells: Int, size: Int, _ writer: inout BitWriter,
-    into bytes: inout MutableSpan<UInt8>
+    _ coding: ColumnCoding, _ fields: Span<UInt64>, cells: Int, size: Int, selectors: inout MutableSpan<UInt64>,
+    _ writer: inout BitWriter, into bytes: inout MutableSpan<UInt8>
   ) {
     if coding.selectorBits > 0 {
-      var start = 0
-      while start < cells {
-        let count = Swift.min(size, cells - start)
-        let selector = GroupShapes.selector(coding, fields, from: start, size: count, groupSize: size)
+      for group in 0..<((cells &+ size &- 1) / size) {
+        let start = group &* size
+        let selector = GroupShapes.selector(
+          coding, fields, from: start, size: min(size, cells &- start), groupSize: size)
+        selectors.set(group, UInt64(selector))
         writer.put(UInt64(selector), coding.selectorBits, into: &bytes)
-        start += count
       }
     }
-    var start = 0
-    while start < cells {
-      let count = Swift.min(size, cells - start)
-      let selector =
-        coding.selectorBits == 0
-        ? 0 : GroupShapes.selector(coding, fields, from: start, size: count, groupSize: size)
+    for group in 0..<((cells &+ size &- 1) / size) {
+      let start = group &* size
+      let selector = coding.selectorBits == 0 ? 0 : Int(selectors.at(group))
       GroupPacking.put(
-        fields, from: start, size: count, groupSize: size, as: coding.classes[selector], &writer, into: &bytes)
-      start += count
+        fields, from: start, size: min(size, cells &- start), groupSize: size, as: coding.classes[selector], &writer,
+        into: &bytes)
     }
   }
 }

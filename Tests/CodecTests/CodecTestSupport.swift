@@ -52,9 +52,7 @@ func encode(_ input: BlockInput, _ shape: BlockShape, _ encoder: inout BlockEnco
 func decode(
   _ payload: [UInt8], _ shape: BlockShape, base: [Int64]?, ticksSinceBase: Int = 1, _ decoder: inout BlockDecoder
 ) throws -> BlockInput {
-  // SAFETY: the span does not outlive the closure.
-  try unsafe payload.withUnsafeBytes { bytes in
-    let span = unsafe RawSpan(_unsafeBytes: bytes)
+  try payload.withBytes { span in
     let summary = try BlockDecoder.inspect(span)
     var rows = [Int64](repeating: -1, count: min(summary.rows * shape.width, BlockLimits.valuesMax))
     var target = rows.mutableSpan
@@ -69,5 +67,13 @@ func decode(
       rows: rows, base: base, ticksSinceBase: ticksSinceBase,
       tickOffsets: (0..<count).map { UInt32(decoder.tickOffset(ofRow: $0)) },
       rowFlags: (0..<count).map { decoder.flags(ofRow: $0) })
+  }
+}
+
+extension Array where Element == UInt8 {
+  /// Runs `body` on the bytes as a span.
+  func withBytes<R>(_ body: (RawSpan) throws -> R) rethrows -> R {
+    // SAFETY: bytes without padding; the span does not outlive the call.
+    try body(unsafe span.bytes)
   }
 }
