@@ -36,7 +36,9 @@ enum JSONText {
   static func body<Value: Decodable>(of request: Request, as type: Value.Type) async throws -> Value {
     let buffer: ByteBuffer
     do {
-      buffer = try await request.body.collect(upTo: Limits.bodyBytesMax)
+      buffer = try await withAnswerDeadline {
+        try await request.body.collect(upTo: Limits.bodyBytesMax)
+      }
     } catch is NIOTooManyBytesError {
       throw APIError(
         .bodyTooLarge, "the body has more than \(Limits.bodyBytesMax) bytes", nextStep: "send less in one request")
@@ -59,7 +61,8 @@ enum JSONText {
     case .valueNotFound(_, let context): return "\(place(context.codingPath)) is null"
     case .keyNotFound(let key, _): return "\(key.stringValue) is missing"
     case .dataCorrupted(let context):
-      return context.codingPath.isEmpty ? "the body is not JSON" : "\(place(context.codingPath)) is out of range"
+      return context.codingPath.isEmpty
+        ? "the body is not JSON, or a number in it is not whole" : "\(place(context.codingPath)) is out of range"
     @unknown default: return "the body does not fit"
     }
   }

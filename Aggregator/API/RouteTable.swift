@@ -29,7 +29,7 @@ struct RouteTable {
 
   /// Builds the router and tells `metrics` the routes.
   func router(counting metrics: inout HTTPMetrics) -> Router<APIRequestContext> {
-    for path in routes.keys.sorted() { metrics.add(route: path) }
+    for path in routes.keys.sorted() { metrics.add(route: RouterPath(path).description) }
     let refusals = metrics.refusals
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
     router.add(middleware: RefusalMiddleware(metrics: metrics))

@@ -98,8 +98,8 @@ enum Exposition {
   private static func append(
     _ histogram: Histogram, _ labels: [MetricLabel], _ family: MetricFamily, to out: inout String
   ) {
-    // The counts are read once, so that buckets and count agree with each other even while others observe. The sum is
-    // read before them and may miss an observation that they have; it never has one that they miss by much.
+    // The counts are read once, so that buckets and count agree with each other even while others observe. The sum may
+    // miss an observation that they have, which the next scrape mends.
     let sum = scaled(histogram.total, family.unit)
     let cumulative = histogram.cumulativeCounts
     for (index, count) in cumulative.enumerated() {
