@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Functions from a number to a number.
 enum InstantFunctions {
   /// The function of a name; `nil` when the name is that of another kind of function.
@@ -13,18 +11,18 @@ enum InstantFunctions {
     case "ln": GoMath.log
     case "log2": GoMath.log2
     case "log10": GoMath.log10
-    case "sin": { Glibc.sin($0) }
-    case "cos": { Glibc.cos($0) }
-    case "tan": { Glibc.tan($0) }
-    case "asin": { Glibc.asin($0) }
-    case "acos": { Glibc.acos($0) }
-    case "atan": { Glibc.atan($0) }
-    case "sinh": { Glibc.sinh($0) }
-    case "cosh": { Glibc.cosh($0) }
-    case "tanh": { Glibc.tanh($0) }
-    case "asinh": { Glibc.asinh($0) }
-    case "acosh": { Glibc.acosh($0) }
-    case "atanh": { Glibc.atanh($0) }
+    case "sin": GoMath.sin
+    case "cos": GoMath.cos
+    case "tan": GoMath.tan
+    case "asin": GoMath.asin
+    case "acos": GoMath.acos
+    case "atan": GoMath.atan
+    case "sinh": GoMath.sinh
+    case "cosh": GoMath.cosh
+    case "tanh": GoMath.tanh
+    case "asinh": GoMath.asinh
+    case "acosh": GoMath.acosh
+    case "atanh": GoMath.atanh
     case "rad": { $0 * Double.pi / 180 }
     case "deg": { $0 * 180 / Double.pi }
     case "sgn": { $0 < 0 ? -1 : $0 > 0 ? 1 : $0 }
