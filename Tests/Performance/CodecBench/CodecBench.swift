@@ -26,12 +26,12 @@ enum CodecBench {
 
   private static func run(
     _ file: SampleFile, _ mapping: Mapping, ticks: Int, _ framing: CodecRun.Framing, nodes: [Int], repeats: Int,
-    without dropped: Int? = nil
+    only kept: [Int]? = nil
   ) throws -> CodecRun {
-    let shape = BlockShape(try mapping.layout(gpus: file.gpusPerNode, without: dropped))
+    let shape = BlockShape(try mapping.layout(gpus: file.gpusPerNode, only: kept))
     var result = CodecRun()
     for node in nodes {
-      let rows = file.rows(node: node, mapping, without: dropped)
+      let rows = file.rows(node: node, mapping, only: kept)
       try result.add(rows: rows, shape: shape, ticksPerBlock: ticks, framing: framing, repeats: repeats)
     }
     return result
@@ -80,20 +80,32 @@ enum CodecBench {
       (1, .session), (10, .session), (60, .alone), (120, .alone), (300, .alone),
     ]
     let used = nodes(file, most: most)
-    var totals: [Int] = []
-    for (ticks, framing) in lengths where ticks <= file.ticks {
-      totals.append(try run(file, mapping, ticks: ticks, framing, nodes: used, repeats: 0).bytes)
-    }
+    let power = mapping.columns.firstIndex { $0.metric.id == .gpuPower }
     print(padded("metric", 40), lengths.map { padded("\($0.0) \($0.1.rawValue)", 12) }.joined())
     for column in mapping.columns.indices {
       var line = padded(mapping.columns[column].metric.name, 40) + " "
-      for (index, (ticks, framing)) in lengths.enumerated() where ticks <= file.ticks {
-        let rest = try run(file, mapping, ticks: ticks, framing, nodes: used, repeats: 0, without: column)
-        let samples = Double(used.count * (file.ticks / ticks) * ticks * file.gpusPerNode)
-        line += padded(fixed(Double(totals[index] - rest.bytes) / samples, 3), 12)
+      for (ticks, framing) in lengths where ticks <= file.ticks {
+        var bytes = try bytes(file, mapping, ticks: ticks, framing, nodes: used, only: [column])
+        if let power, mapping.columns[column].metric.id == .gpuEnergy {
+          // Energy is predicted from power, so it is priced as what it adds to power.
+          bytes =
+            try self.bytes(file, mapping, ticks: ticks, framing, nodes: used, only: [power, column])
+            - self.bytes(file, mapping, ticks: ticks, framing, nodes: used, only: [power])
+        }
+        let samples = used.count * (file.ticks / ticks) * ticks * file.gpusPerNode
+        line += padded(fixed(Double(bytes) / Double(samples), 3), 12)
       }
       print(line)
     }
+  }
+
+  /// Bytes of the columns in `kept`, without what a payload costs that has none: header and map.
+  private static func bytes(
+    _ file: SampleFile, _ mapping: Mapping, ticks: Int, _ framing: CodecRun.Framing, nodes: [Int], only kept: [Int]
+  ) throws -> Int {
+    let result = try run(file, mapping, ticks: ticks, framing, nodes: nodes, repeats: 0, only: kept)
+    let headerBytes = ticks == 1 ? 1 : ticks < 128 ? 2 : 3
+    return result.bytes - result.blocks * (headerBytes + 1)
   }
 }
 

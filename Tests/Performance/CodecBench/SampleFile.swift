@@ -34,13 +34,13 @@ struct SampleFile {
     self.values = values
   }
 
-  /// The rows of node number `node`, column after column in the order of `mapping`, but for column `dropped`.
-  func rows(node: Int, _ mapping: Mapping, without dropped: Int? = nil) -> [Int64] {
+  /// The rows of node number `node`, column after column in the order of `mapping`; of those in `kept` only.
+  func rows(node: Int, _ mapping: Mapping, only kept: [Int]? = nil) -> [Int64] {
     var rows: [Int64] = []
     rows.reserveCapacity(ticks * metrics * gpusPerNode)
     var sums = [Int64](repeating: 0, count: metrics * gpusPerNode)
     for tick in 0..<ticks {
-      for (metric, column) in mapping.columns.enumerated() where metric != dropped {
+      for (metric, column) in mapping.columns.enumerated() where kept?.contains(metric) ?? true {
         for gpu in 0..<gpusPerNode {
           var value = values[(tick * gpus + node * gpusPerNode + gpu) * metrics + metric] * column.factor
           if column.accumulates {
@@ -127,11 +127,11 @@ struct Mapping {
     .gpuMemoryTemperature, .gpuMemoryUsed, .gpuPCIeTransmit, .gpuPCIeReceive, .gpuClockEventReasons,
   ]
 
-  /// The layout of a node of `gpus` GPUs but for column `dropped`.
-  func layout(gpus: Int, without dropped: Int? = nil) throws -> RowLayout {
+  /// The layout of a node of `gpus` GPUs; of the columns in `kept` only.
+  func layout(gpus: Int, only kept: [Int]? = nil) throws -> RowLayout {
     let devices = (0..<gpus).map { Device(scope: .gpu, index: UInt16($0), key: "GPU-\($0)", model: "") }
-    let kept = columns.enumerated().filter { $0.offset != dropped }.map(\.element.metric)
-    return try RowLayout(interval: .second, columns: kept, devices: devices)
+    let metrics = columns.enumerated().filter { kept?.contains($0.offset) ?? true }.map(\.element.metric)
+    return try RowLayout(interval: .second, columns: metrics, devices: devices)
   }
 }
 
