@@ -34,6 +34,8 @@ struct ColumnReader {
     let firstRow = isBased ? 0 : 1
     for plan in shape.columns {
       let isActive = map.take(1, from: bytes) != 0
+      // A column without devices has nothing to store.
+      guard plan.count > 0 || !isActive else { throw .reservedBits(field: .activeColumns, value: plan.column) }
       let range = CellRange(
         rowWidth: shape.width, offset: plan.offset, count: plan.count, firstRow: firstRow, rows: count)
       if !isBased { try Self.takeSeed(&rows, plan, &prior, isActive: isActive, &fields, &reader, bytes) }

@@ -32,6 +32,7 @@ enum RowReader {
       while active != 0 {
         let index = first &+ active.trailingZeroBitCount
         active &= active &- 1
+        guard plans[index].count > 0 else { throw .reservedBits(field: .activeColumns, value: index) }
         guard try takeColumn(plans[index], &row, base, milliseconds, &extent, &reader, bytes) else { return false }
       }
       first &+= 8

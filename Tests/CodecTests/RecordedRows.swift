@@ -7,11 +7,13 @@ struct RecordedRows {
   let layout: RowLayout
   let rows: [Int64]
 
-  init(_ trace: RecordedTrace) throws {
+  /// The rows of `trace`; of the metric `wanted` only, if given.
+  init(_ trace: RecordedTrace, only wanted: String? = nil) throws {
     let isNode =
       trace.series.count == 1 && trace.run.contains("-") && trace.metrics.allSatisfy { !$0.hasPrefix("gpu") }
       && !trace.metrics.contains("temp_c")
-    let columns = trace.metrics.enumerated().map { index, name in Self.column(name, index, isNode: isNode) }
+    let kept = trace.metrics.indices.filter { wanted == nil || trace.metrics[$0] == wanted }
+    let columns = kept.map { Self.column(trace.metrics[$0], $0, isNode: isNode) }
     let devices =
       isNode
       ? [Device.node]
@@ -21,7 +23,7 @@ struct RecordedRows {
     var rows: [Int64] = []
     rows.reserveCapacity(polls * layout.width)
     for poll in 0..<polls {
-      for (index, column) in columns.enumerated() {
+      for (index, column) in zip(kept, columns) {
         for series in trace.series {
           let value = series[poll].thousandths[index]
           rows.append(value.map { $0 / column.divisor * column.factor } ?? SampleValue.absent.bits)

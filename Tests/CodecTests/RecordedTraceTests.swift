@@ -29,10 +29,10 @@ struct RecordedTraceTests {
     print("file                              block  samples    plain B  chosen B  lz4 blocks  saved")
     var chosenAnywhere = 0
     for file in RecordedData.files {
+      let traces = try RecordedTrace.read(file).map { try RecordedRows($0) }
       for ticks in [1, 10, 60, 120, 600] {
         var line = Line()
-        for trace in try RecordedTrace.read(file) {
-          let recorded = try RecordedRows(trace)
+        for recorded in traces {
           let shape = BlockShape(recorded.layout)
           for block in recorded.blocks(ticks: ticks) { try line.add(block, shape, &encoder) }
         }
@@ -42,6 +42,32 @@ struct RecordedTraceTests {
       }
     }
     #expect(chosenAnywhere > 0)
+  }
+
+  @Test(
+    "bytes per sample of each recorded metric, for FORMAT.md",
+    .enabled(if: environment("BONGSU_CODEC_TABLE") != nil, "set BONGSU_CODEC_TABLE to print the table"))
+  func metricTable() throws {
+    var encoder = BlockEncoder()
+    let lengths = [1, 10, 60, 120, 600]
+    for file in RecordedData.files {
+      let traces = try RecordedTrace.read(file)
+      for metric in traces.first?.metrics ?? [] {
+        var cells: [String] = []
+        for ticks in lengths {
+          var line = Line()
+          for trace in traces {
+            let recorded = try RecordedRows(trace, only: metric)
+            let shape = BlockShape(recorded.layout)
+            for block in recorded.blocks(ticks: ticks) { try line.add(block, shape, &encoder) }
+          }
+          // Header and map are the block's, not the metric's.
+          let bytes = line.chosenBytes - line.blocks * (ticks == 1 ? 2 : ticks < 128 ? 3 : 4)
+          cells.append(line.samples == 0 ? "-" : "\(Double(bytes * 1000 / line.samples) / 1000)")
+        }
+        print("| \(file) | \(metric) | \(cells.joined(separator: " | ")) |")
+      }
+    }
   }
 
   private struct Line {
