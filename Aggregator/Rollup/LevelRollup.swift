@@ -8,6 +8,8 @@ public struct LevelRollup: Sendable {
   public let plan: RollupPlan
   private var leaves: CellTable
   private var touched: [Bool]
+  /// Racks that hold something in `closed`; the others are empty.
+  private var filledRacks: [Int] = []
   private var closed: ClosedTick
   /// Expected GPUs per leaf, and the span of ticks for which they hold.
   private var expected: [Int64]
@@ -44,10 +46,13 @@ public struct LevelRollup: Sendable {
     precondition(!frames.isEmpty, "no correction to form")
     gather(frames)
     var correction = ClosedTick(plan: plan, interval: closed.interval)
+    var correctedRacks: [Int] = []
     swap(&correction, &closed)
+    swap(&correctedRacks, &filledRacks)
     closed.tick = frames[0].tick
     formLevels()
     swap(&correction, &closed)
+    swap(&correctedRacks, &filledRacks)
     clearLeaves()
     return correction
   }
@@ -86,12 +91,17 @@ public struct LevelRollup: Sendable {
 
   private mutating func formLevels() {
     let tree = plan.tree
-    for level in RollupLevel.allCases { closed.tables[level.rawValue].clear() }
+    for level in RollupLevel.allCases where level != .rack { closed.tables[level.rawValue].clear() }
+    for rack in filledRacks { closed.tables[RollupLevel.rack.rawValue].clear(rack) }
+    filledRacks.removeAll(keepingCapacity: true)
     for leaf in touched.indices where touched[leaf] {
-      closed.tables[RollupLevel.rack.rawValue].add(leaves, leaf, to: Int(plan.leafRack[leaf]))
+      let rack = Int(plan.leafRack[leaf])
+      closed.tables[RollupLevel.rack.rawValue].add(leaves, leaf, to: rack)
       closed.tables[RollupLevel.factoryAllocation.rawValue].add(leaves, leaf, to: Int(plan.leafPair[leaf]))
+      // Leaves ascend by rack, so leaves of one rack follow each other.
+      if filledRacks.last != rack { filledRacks.append(rack) }
     }
-    for rack in tree.racks.indices { add(.rack, rack, to: .hall, tree.racks[rack].hall.position) }
+    for rack in filledRacks { add(.rack, rack, to: .hall, tree.racks[rack].hall.position) }
     for hall in tree.halls.indices {
       add(.hall, hall, to: .factory, tree.halls[hall].factory.position)
       if let meter = tree.halls[hall].meter { add(.hall, hall, to: .meter, meter.position) }

@@ -75,22 +75,23 @@ public enum RolledField: Int, Sendable, CaseIterable {
 ///
 ///     | sum count min max | sum count min max | … | expected | reporting | busy | … |
 ///     └ gauge 0           └ gauge 1               └ fieldBase
-@usableFromInline
 enum CellLayout {
-  static let gaugeCount = RolledMetric.all.count
-  static let fieldBase = 4 * gaugeCount
-  static let words = fieldBase + RolledField.allCases.count
+  // Constants of the compiler rather than of the catalogue at run time: they stand in the innermost loops.
+  static var gaugeCount: Int { 20 }
+  static var fieldBase: Int { 4 * gaugeCount }
+  static var words: Int { fieldBase + 13 }
 
   static func gauge(_ slot: Int) -> Int { 4 * slot }
   static func field(_ field: RolledField) -> Int { fieldBase + field.rawValue }
 
   /// A cell to which nothing was added.
   static let empty: [Int64] = {
+    precondition(
+      gaugeCount == RolledMetric.all.count && CellLayout.words == fieldBase + RolledField.allCases.count,
+      "a cell has \(gaugeCount) gauges and \(CellLayout.words) words, the tables \(RolledMetric.all.count) and "
+        + "\(RolledField.allCases.count); adjust CellLayout")
     var words = [Int64](repeating: 0, count: CellLayout.words)
-    for slot in 0..<gaugeCount {
-      words[gauge(slot) + 2] = .max
-      words[gauge(slot) + 3] = .min
-    }
+    clear(&words, at: 0)
     return words
   }()
 

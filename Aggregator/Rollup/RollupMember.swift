@@ -26,6 +26,8 @@ struct RollupMember: BitwiseCopyable {
   var program: Int
   var traits: PowerTraits
   var intervalMilliseconds: Int64
+  /// How often it owes something to the rollup: its interval, or the rollup's when that is longer.
+  var periodMilliseconds: Int64
   var pace: Pace
 
   /// Leaf cell and expected GPUs, valid for ticks from `eraFrom` to before `eraUntil`.

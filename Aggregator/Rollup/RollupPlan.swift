@@ -172,7 +172,7 @@ public struct RollupPlan: Sendable {
 
   /// Whether a node always belongs to somebody. Before, between and after its memberships it is nobody's.
   private static func coverAllTime(_ spans: ArraySlice<Membership>) -> Bool {
-    var end = Tick.earliest
+    var end = BongsuModel.Limits.tickRange.lowerBound
     for span in spans {
       guard span.from <= end else { return false }
       end = span.until

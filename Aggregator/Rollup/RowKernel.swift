@@ -20,11 +20,12 @@ enum RowKernel {
 
   static let absent = SampleValue.absent.bits
 
-  /// Adds all gauges of `row` to the cell that begins at `base`.
+  /// Adds all gauges of `row` to the cell that begins at `base`, and to the quantile counters that begin at `counterBase`
+  /// unless that is below zero.
   @inline(__always)
   static func addGauges(
     _ row: borrowing Span<Int64>, _ columns: borrowing Span<RowProgram.Column>, to words: inout MutableSpan<Int64>,
-    at base: Int
+    at base: Int, counters: inout MutableSpan<UInt32>, at counterBase: Int
   ) {
     for index in columns.indices {
       let column = columns[index]
@@ -41,6 +42,9 @@ enum RowKernel {
         maximum = max(maximum, reading)
       }
       // Absence is the smallest integer, so a minimum above it says that every reading is present.
+      if counterBase >= 0 && column.sketch.first >= 0 {
+        SketchTable.add(row, column, minimum: minimum, to: &counters, at: counterBase)
+      }
       if minimum == absent { (sum, count, minimum, maximum) = presentTotals(row, first..<end) }
       let word = base &+ Int(column.word)
       words[word] &+= sum

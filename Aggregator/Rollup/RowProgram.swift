@@ -12,6 +12,8 @@ struct RowProgram: Hashable, Sendable {
     var word: Int32
     /// Place of the gauge in ``RolledMetric/all``.
     var slot: Int32
+    /// Where its quantile counters stand.
+    var sketch: SketchTable.Place
   }
 
   /// Where power and activity of the row stand, -1 where the layout lacks them.
@@ -57,7 +59,7 @@ struct RowProgram: Hashable, Sendable {
         columns.append(
           Column(
             offset: Int32(range.lowerBound), count: Int32(range.count), word: Int32(CellLayout.gauge(slot)),
-            slot: Int32(slot)))
+            slot: Int32(slot), sketch: SketchTable.layout.places[slot]))
       }
     }
   }

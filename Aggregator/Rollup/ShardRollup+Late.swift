@@ -74,14 +74,15 @@ extension ShardRollup {
       // Take the cells out, so that adding to them copies nothing.
       var cells = late.removeValue(forKey: target)!
       var words = cells.words.mutableSpan
-      RowKernel.addGauges(row, program.columns.span, to: &words, at: base)
+      var noCounters = MutableSpan<UInt32>()
+      RowKernel.addGauges(row, program.columns.span, to: &words, at: base, counters: &noCounters, at: -1)
       RowKernel.addFields(activity, power, repetition == 0 ? joules : 0, members[position], to: &words, at: base)
       if !isKnown && estimatedGPUs > 0 {
         // The closed tick has expected it already, when it was estimated.
         cells.words[base + CellLayout.field(.expectedGPUs)] &-= members[position].expectedGPUs
       }
       late[target] = cells
-      sketches?.addLate(row, program.columns.span, leaf: leaf, at: target)
+      if keepsSketches { sketches.addLate(row, program.columns.span, leaf: leaf, at: target) }
     }
   }
 

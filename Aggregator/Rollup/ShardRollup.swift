@@ -28,9 +28,12 @@ public struct ShardRollup: Sendable {
   var counters: [Int64] = []
 
   let step: Int64
+  let leafCount: Int
   /// Ticks up to this one are closed.
   var closedThrough: Int64
   let slotMask: Int
+  private var slotTime = Int64.min
+  private var slotOfTime = 0
   /// Cells of all open ticks: slot after slot, leaf after leaf.
   var words: [Int64]
   /// Tick for which a slot's leaf was last emptied; other leaves of the slot hold leftovers.
@@ -40,7 +43,8 @@ public struct ShardRollup: Sendable {
   /// Members that are not sampled once per rollup tick, and their rows.
   var pacedMembers: [Int32] = []
   var paced: [PacedRows] = []
-  var sketches: SketchTable?
+  let keepsSketches: Bool
+  var sketches: SketchTable
   /// Silences that late rows may fill, newest last, by member.
   var gaps: [Int32: [Silence]] = [:]
   /// Whether the row being counted ends a silence.
@@ -61,13 +65,15 @@ public struct ShardRollup: Sendable {
     closedThrough = first.unixMilliseconds - step
     watermark = Watermark(first: first, interval: interval)
     // The tick that is waited for, one interval of waiting, the clocks' lead, and one to round up.
+    leafCount = plan.leafCount
     let openTicks = Int(Limits.clockLeadMilliseconds / step) + 3
     let slots = 1 << (Int.bitWidth - (openTicks - 1).leadingZeroBitCount)
     slotMask = slots - 1
     words = [Int64](repeating: 0, count: slots * plan.leafCount * CellLayout.words)
     stamps = [Int64](repeating: .min, count: slots * plan.leafCount)
     meterReadings = [Int64](repeating: .min, count: slots * plan.tree.meters.count)
-    sketches = keepsSketches ? SketchTable(plan) : nil
+    self.keepsSketches = keepsSketches
+    sketches = SketchTable(plan, isKept: keepsSketches)
   }
 
   // MARK: - Members
@@ -93,7 +99,8 @@ public struct ShardRollup: Sendable {
       RollupMember(
         node: node, meter: plan.tree.meter(readBy: id), program: program,
         traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
-        intervalMilliseconds: interval, pace: pace, counterBase: counters.count, gpus: gpus))
+        intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
+        counterBase: counters.count, gpus: gpus))
     counters.append(contentsOf: repeatElement(RowKernel.absent, count: gpus))
     memberIDs.append(id)
     memberByID[id] = number
@@ -117,6 +124,7 @@ public struct ShardRollup: Sendable {
     members[position].program = program
     members[position].gpus = gpus
     members[position].intervalMilliseconds = interval
+    members[position].periodMilliseconds = max(interval, step)
     members[position].fullTick = .min
     members[position].counterTick = .min
     members[position].eraUntil = .min
@@ -176,11 +184,11 @@ public struct ShardRollup: Sendable {
     if time > last {
       if last == .min {
         members[position].firstTick = time
-      } else if time > last &+ members[position].intervalMilliseconds {
+      } else if time > last &+ members[position].periodMilliseconds {
         endSilence(position, at: time)
       }
-      let steps = last == .min ? 64 : (time &- last) / step
-      let owed = last == .min || last &+ members[position].intervalMilliseconds <= watermark.tick.unixMilliseconds
+      let steps = last == .min ? 64 : time == last &+ step ? 1 : (time &- last) / step
+      let owed = last == .min || last &+ members[position].periodMilliseconds <= watermark.tick.unixMilliseconds
       members[position].delivered = (steps < 64 ? members[position].delivered << steps : 0) | 1
       members[position].lastTick = time
       noteProgress(position, from: last, to: time, owed: owed)
@@ -194,7 +202,7 @@ public struct ShardRollup: Sendable {
 
   /// Keeps the watermark's counts in step with a member's newest tick.
   private mutating func noteProgress(_ position: Int, from last: Int64, to time: Int64, owed: Bool) {
-    let interval = members[position].intervalMilliseconds
+    let interval = members[position].periodMilliseconds
     let awaited = watermark.tick.unixMilliseconds
     let stillOwes = time &+ interval <= awaited
     guard isLive(last, interval, at: awaited) else {
@@ -225,15 +233,24 @@ public struct ShardRollup: Sendable {
     let activity = RowKernel.activity(
       row, offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
     let power = NodePower(activity, members[position], at: time)
-    addToCell(row, columns.span, activity, power, joules, members[position], at: base)
-    sketches?.add(row, columns.span, leaf: leaf, at: time)
+    let counterBase = keepsSketches ? sketches.cell(leaf, at: time) : -1
+    Self.add(row, columns.span, to: &words, at: base, counters: &sketches.counts, at: counterBase)
+    addFields(activity, power, joules, members[position], at: base)
     if time >= members[position].lastTick { remember(position, activity, power, at: time) }
+  }
+
+  /// Which set of cells an open tick uses.
+  @inline(__always)
+  private mutating func slot(of time: Int64) -> Int {
+    // Rows of one tick follow each other, so the division is rare.
+    if time != slotTime { (slotTime, slotOfTime) = (time, Int(time / step) & slotMask) }
+    return slotOfTime
   }
 
   /// Where the cell of `leaf` at open tick `time` begins, emptied of what it held before.
   @inline(__always)
   mutating func openCell(_ leaf: Int, at time: Int64) -> Int {
-    let cell = (Int(time / step) & slotMask) &* plan.leafCount &+ leaf
+    let cell = slot(of: time) &* leafCount &+ leaf
     let base = cell &* CellLayout.words
     if stamps[cell] != time {
       stamps[cell] = time
@@ -243,12 +260,21 @@ public struct ShardRollup: Sendable {
   }
 
   @inline(__always)
-  private mutating func addToCell(
-    _ row: borrowing Span<Int64>, _ columns: borrowing Span<RowProgram.Column>, _ activity: RowKernel.Activity,
-    _ power: NodePower, _ joules: Int64, _ member: RollupMember, at base: Int
+  private static func add(
+    _ row: borrowing Span<Int64>, _ columns: borrowing Span<RowProgram.Column>, to words: inout [Int64],
+    at base: Int, counters: inout [UInt32], at counterBase: Int
+  ) {
+    // Each span is taken once for all columns: taking one checks whether the array is shared.
+    var target = words.mutableSpan
+    var counterTarget = counters.mutableSpan
+    RowKernel.addGauges(row, columns, to: &target, at: base, counters: &counterTarget, at: counterBase)
+  }
+
+  @inline(__always)
+  private mutating func addFields(
+    _ activity: RowKernel.Activity, _ power: NodePower, _ joules: Int64, _ member: RollupMember, at base: Int
   ) {
     var target = words.mutableSpan
-    RowKernel.addGauges(row, columns, to: &target, at: base)
     RowKernel.addFields(activity, power, joules, member, to: &target, at: base)
   }
 
@@ -346,9 +372,9 @@ public struct ShardRollup: Sendable {
   private mutating func beginWaiting(for time: Int64) {
     var live = 0
     var pending = 0
-    for member in members where isLive(member.lastTick, member.intervalMilliseconds, at: time) {
+    for member in members where isLive(member.lastTick, member.periodMilliseconds, at: time) {
       live += 1
-      if member.lastTick + member.intervalMilliseconds <= time { pending += 1 }
+      if member.lastTick + member.periodMilliseconds <= time { pending += 1 }
     }
     watermark.await(Tick(unixMilliseconds: time), live: live, pending: pending)
   }

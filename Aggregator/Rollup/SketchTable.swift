@@ -5,7 +5,7 @@ public import BongsuModel
 struct SketchTable: Sendable {
   /// Minute whose readings a half of the table holds, as the tick that ends it; `Int64.min` when empty.
   private var minutes = [Int64](repeating: .min, count: 2)
-  private var counts: [UInt32]
+  var counts: [UInt32]
   private let cellWords: Int
   /// Sketch cell of each leaf.
   private let cellOfLeaf: [Int32]
@@ -13,62 +13,70 @@ struct SketchTable: Sendable {
   private var lateSketches: [Int64: [Int32: [QuantileSketch]]] = [:]
 
   /// Place of a gauge's buckets within a cell.
-  private struct Range: Sendable {
+  struct Place: Hashable, Sendable, BitwiseCopyable {
     /// First counter, -1 for gauges without a sketch.
-    var offset = -1
-    /// Counter of the value 0, from `offset`.
-    var zero = 0
-    var last = 0
+    var first: Int32 = -1
+    /// Counters of the value 0 and of the largest value.
+    var zero: Int32 = 0
+    var last: Int32 = 0
   }
 
-  private static let layout: (ranges: [Range], words: Int) = {
-    var words = 0
-    let ranges = RolledMetric.all.map { metric in
-      guard metric.hasSketch else { return Range() }
-      let buckets = QuantileScale.bucketCount(bits: metric.sketchBits)
-      let zero = metric.allowsNegative ? buckets - 1 : 0
-      defer { words += zero + buckets }
-      return Range(offset: words, zero: zero, last: zero + buckets - 1)
+  /// Places of all gauges, in the order of ``RolledMetric/all``, and the counters of a cell.
+  static let layout: (places: [Place], words: Int) = {
+    var words: Int32 = 0
+    let places = RolledMetric.all.map { metric in
+      guard metric.hasSketch else { return Place() }
+      let buckets = Int32(QuantileScale.bucketCount(bits: metric.sketchBits))
+      let zero = words + (metric.allowsNegative ? buckets - 1 : 0)
+      defer { words = zero + buckets }
+      return Place(first: words, zero: zero, last: zero + buckets - 1)
     }
-    return (ranges, words)
+    return (places, Int(words))
   }()
 
-  init(_ plan: RollupPlan) {
+  /// A table without a reading; one that is not `isKept` takes none and holds no memory.
+  init(_ plan: RollupPlan, isKept: Bool) {
     cellOfLeaf = plan.leafHallShare
     cellCount = plan.hallShares.count
     cellWords = Self.layout.words
-    counts = [UInt32](repeating: 0, count: 2 * cellCount * cellWords)
+    counts = [UInt32](repeating: 0, count: isKept ? 2 * cellCount * cellWords : 0)
   }
 
   /// The minute that a tick belongs to, named by its end.
   static func minute(of time: Int64) -> Int64 { (time + 59_999).flooredDivision(by: 60_000) * 60_000 }
 
-  /// Counts all readings of a row's gauges.
+  /// Where the counters of `leaf` begin for the minute of `time`.
   @inline(__always)
-  mutating func add(
-    _ row: borrowing Span<Int64>, _ columns: borrowing Span<RowProgram.Column>, leaf: Int, at time: Int64
-  ) {
+  mutating func cell(_ leaf: Int, at time: Int64) -> Int {
     let minute = Self.minute(of: time)
     let half = Int(minute / 60_000) & 1
     minutes[half] = minute
-    let base = (half &* cellCount &+ Int(cellOfLeaf[leaf])) &* cellWords
-    let ranges = Self.layout.ranges.span
-    var counters = counts.mutableSpan
-    for index in columns.indices {
-      let column = columns[index]
-      let range = ranges[Int(column.slot)]
-      guard range.offset >= 0 else { continue }
-      let zero = base &+ range.offset &+ range.zero
-      let last = base &+ range.offset &+ range.last
-      for position in Int(column.offset)..<Int(column.offset) &+ Int(column.count) {
-        let reading = row[position]
-        guard reading != RowKernel.absent else { continue }
-        let bucket =
-          reading >= 0
-          ? min(zero &+ QuantileScale.bucket(of: reading), last)
-          : max(zero &- QuantileScale.bucket(of: 0 &- reading), base &+ range.offset)
-        counters[bucket] &+= 1
+    return (half &* cellCount &+ Int(cellOfLeaf[leaf])) &* cellWords
+  }
+
+  /// Counts the readings of one column, `column.sketch` having a place, in the cell that begins at `base`.
+  @inline(__always)
+  static func add(
+    _ row: borrowing Span<Int64>, _ column: RowProgram.Column, minimum: Int64, to counters: inout MutableSpan<UInt32>,
+    at base: Int
+  ) {
+    let first = Int(column.offset)
+    let end = first &+ Int(column.count)
+    let zero = base &+ Int(column.sketch.zero)
+    let last = base &+ Int(column.sketch.last)
+    if minimum >= 0 {
+      for position in first..<end {
+        counters[min(zero &+ QuantileScale.bucket(of: row[position]), last)] &+= 1
       }
+      return
+    }
+    for position in first..<end where row[position] != RowKernel.absent {
+      let reading = row[position]
+      let bucket =
+        reading >= 0
+        ? min(zero &+ QuantileScale.bucket(of: reading), last)
+        : max(zero &- QuantileScale.bucket(of: 0 &- reading), base &+ Int(column.sketch.first))
+      counters[bucket] &+= 1
     }
   }
 
@@ -78,18 +86,29 @@ struct SketchTable: Sendable {
   ) {
     let minute = Self.minute(of: time)
     let half = Int(minute / 60_000) & 1
-    guard minutes[half] != minute else { return add(row, columns, leaf: leaf, at: time) }
+    if minutes[half] == minute { return addInTime(row, columns, leaf: leaf, at: time) }
     let cell = cellOfLeaf[leaf]
     var sketches =
       lateSketches[minute, default: [:]].removeValue(forKey: cell)
       ?? Array(repeating: QuantileSketch(), count: RolledMetric.all.count)
-    for index in columns.indices where Self.layout.ranges[Int(columns[index].slot)].offset >= 0 {
+    for index in columns.indices where columns[index].sketch.first >= 0 {
       let column = columns[index]
       for position in Int(column.offset)..<Int(column.offset + column.count) where row[position] != RowKernel.absent {
         sketches[Int(column.slot)].add(row[position])
       }
     }
     lateSketches[minute, default: [:]][cell] = sketches
+  }
+
+  private mutating func addInTime(
+    _ row: borrowing Span<Int64>, _ columns: borrowing Span<RowProgram.Column>, leaf: Int, at time: Int64
+  ) {
+    let base = cell(leaf, at: time)
+    var counters = counts.mutableSpan
+    for index in columns.indices where columns[index].sketch.first >= 0 {
+      // The smallest integer takes the loop that looks at every reading.
+      Self.add(row, columns[index], minimum: .min, to: &counters, at: base)
+    }
   }
 
   /// Hands out the sketches of the minute that ends at `minute` and empties its half; `nil` when it has none.
@@ -100,11 +119,11 @@ struct SketchTable: Sendable {
     var frame = SketchFrame(minuteEnd: Tick(unixMilliseconds: minute))
     for cell in 0..<cellCount {
       let base = (half * cellCount + cell) * cellWords
-      for (slot, range) in Self.layout.ranges.enumerated() where range.offset >= 0 {
+      for (slot, place) in Self.layout.places.enumerated() where place.first >= 0 {
         var sketch = QuantileSketch()
-        for index in 0...range.last where counts[base + range.offset + index] > 0 {
-          sketch.add(bucket: index - range.zero, counts[base + range.offset + index])
-          counts[base + range.offset + index] = 0
+        for index in Int(place.first)...Int(place.last) where counts[base + index] > 0 {
+          sketch.add(bucket: index - Int(place.zero), counts[base + index])
+          counts[base + index] = 0
         }
         if sketch.count > 0 { frame.entries.append((Int32(cell), Int32(slot), sketch)) }
       }
