@@ -61,7 +61,8 @@ let package = Package(
     .target(name: "CBongsuPlatform", path: "Sources/CBongsuPlatform"),
     module("BongsuModel", "Sources/Model"),
     module("BongsuFleet", "Sources/Fleet", ["BongsuModel", yams]),
-    module("BongsuWire", "Sources/Wire", ["BongsuModel"], exclude: ["FORMAT.md"]),
+    module("BongsuCodec", "Sources/Codec", ["BongsuModel", "CLZ4"], exclude: ["FORMAT.md"]),
+    module("BongsuWire", "Sources/Wire", ["BongsuCodec", "BongsuModel"], exclude: ["FORMAT.md"]),
     module("BongsuTransport", "Sources/Transport", ["CZeroMQ", "CBongsuPlatform"]),
     module("BongsuRecordLog", "Sources/RecordLog", ["CBongsuChecksum"], exclude: ["FORMAT.md"]),
     module("BongsuSeries", "Sources/Series"),
@@ -70,9 +71,22 @@ let package = Package(
     // Agents: what runs on nodes.
     module("BongsuDevices", "Agents/Devices", ["BongsuModel"]),
     module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel"]),
+    program(
+      "bongsu-fleet", "Agents/FleetSimulator",
+      [
+        "BongsuCodec", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuSampling", "BongsuTransport", "BongsuWire",
+        argumentParser,
+      ]),
 
     // Aggregator: what runs in the middle.
     module("BongsuRing", "Aggregator/Ring", ["CBongsuPlatform"]),
+    module("BongsuRollup", "Aggregator/Rollup", ["BongsuFleet", "BongsuModel"]),
+    module(
+      "BongsuIngest", "Aggregator/Ingest",
+      [
+        "BongsuCodec", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuRecordLog", "BongsuRing", "BongsuRollup",
+        "BongsuTransport", "BongsuWire", "CBongsuPlatform",
+      ]),
     module("BongsuReports", "Aggregator/Reports"),
     module(
       "BongsuAPI", "Aggregator/API",

@@ -44,6 +44,8 @@ public struct LogWriter: ~Copyable {
   private var canAppend: Bool
   /// What was read at open may not be on disk yet, up to this number.
   private var unrepairedNumber: UInt64?
+  /// A write was refused, so bytes of an abandoned batch may stand behind the good part.
+  private var hasDebris = false
   private var failure: DiskError?
 
   /// Opens the log, or begins one when there is none. Changes nothing on disk.
@@ -89,9 +91,7 @@ public struct LogWriter: ~Copyable {
   public mutating func stage(_ payload: RawSpan, kind: UInt8) -> UInt64? {
     precondition(payload.byteCount <= limits.recordBytesMax, "record of \(payload.byteCount) bytes")
     guard staged.count + RecordFormat.headerBytes + payload.byteCount <= limits.batchBytesMax else { return nil }
-    if staged.isEmpty {
-      batchStartsSegment = !canAppend || segments[segments.count - 1].byteCount >= Int64(limits.segmentBytes)
-    }
+    if staged.isEmpty { batchStartsSegment = startsSegment }
     let number = nextNumber
     precondition(number <= RecordFormat.numberMax, "log '\(log)' has used all its numbers")
     RecordFormat.append(
@@ -116,12 +116,44 @@ public struct LogWriter: ~Copyable {
     if batchStartsSegment { try startSegment() }
     let file = try openLast()
     let last = segments.count - 1
-    do { try disk.write(staged.span, to: file, at: segments[last].byteCount) } catch { throw .disk(error) }
+    do {
+      // An abandoned batch could end in records that look good behind a shorter one.
+      if hasDebris { try disk.truncate(file, to: segments[last].byteCount) }
+      hasDebris = true
+      try disk.write(staged.span, to: file, at: segments[last].byteCount)
+      hasDebris = false
+    } catch {
+      throw .disk(error)
+    }
     try synchronize(file)
     segments[last].byteCount += Int64(staged.count)
     staged.removeAll(keepingCapacity: true)
     stagedCount = 0
     durableNumber = nextNumber - 1
+  }
+
+  /// Forgets the batch; its numbers are given again. For owners that would rather keep records in memory, or drop
+  /// them, than wait for a disk that refuses.
+  public mutating func discardStaged() {
+    nextNumber -= UInt64(stagedCount)
+    staged.removeAll(keepingCapacity: true)
+    stagedCount = 0
+  }
+
+  /// Whether the next batch goes to a new segment; stays true until its first record is staged and committed.
+  public var startsSegment: Bool {
+    if !staged.isEmpty { return batchStartsSegment }
+    return !canAppend || segments[segments.count - 1].byteCount >= Int64(limits.segmentBytes)
+  }
+
+  /// Lets the next batch go to a new segment however small the last one is, for owners whose records depend on where
+  /// a segment begins.
+  ///
+  /// - Precondition: nothing is staged.
+  public mutating func requestSegment() {
+    precondition(staged.isEmpty, "\(staged.count) bytes are staged")
+    closeFile()
+    canAppend = false
   }
 
   // MARK: Trimming
@@ -148,7 +180,7 @@ public struct LogWriter: ~Copyable {
     return numbers
   }
 
-  /// Removes every segment; the next batch starts a new one with the next number.
+  /// Removes every segment, durably; the next batch starts a new one with the next number.
   ///
   /// - Precondition: nothing is staged.
   public mutating func removeAll() throws(LogError) {
@@ -157,8 +189,8 @@ public struct LogWriter: ~Copyable {
     closeFile()
     canAppend = false
     unrepairedNumber = nil
-    guard !segments.isEmpty else { return }
     while !segments.isEmpty { try removeOldest() }
+    // Also when nothing was left: what an earlier attempt removed may come back with a power cut.
     try synchronizeDirectory()
     durableNumber = nextNumber - 1
   }
@@ -227,6 +259,7 @@ public struct LogWriter: ~Copyable {
     fileSalt = salt
     canAppend = true
     batchStartsSegment = false
+    hasDebris = false
   }
 
   private mutating func openLast() throws(LogError) -> DiskFile {

@@ -1,0 +1,24 @@
+/// The bounds of the ingest core.
+public enum IngestLimits {
+  /// Shards of one aggregator.
+  public static let shardsMax = 32
+  /// Frames between receiver and one shard. At a nation's 32,500 frames a second this is a quarter of a second of delay
+  /// before the receiver stops reading.
+  static let shardRingCapacity = 8192
+  /// Events that a shard takes in one turn.
+  static let shardBatch = 256
+  /// Frames between one shard and the receiver.
+  static let replyRingCapacity = 8192
+  /// Announcements of mail that a shard may have unread.
+  static let mailRingCapacity = 64
+  /// Messages held at once: what all rings can hold, and what threads have in hand.
+  static let poolCapacity = 65_536
+  /// Frames that the receiver takes from a socket before it looks at replies.
+  static let receiveBatch = 256
+  /// Bytes of one journal segment; a new one begins with the batch after.
+  public static let segmentBytes = 256 << 20
+  /// Largest journal record: a frame and the entry's header.
+  static let recordBytesMax = 300 << 10
+  /// Bytes of records that one commit writes.
+  static let commitBytesMax = 8 << 20
+}

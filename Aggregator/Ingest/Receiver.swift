@@ -1,0 +1,260 @@
+internal import BongsuModel
+internal import BongsuRing
+internal import BongsuTransport
+internal import BongsuWire
+internal import Synchronization
+
+/// The thread that owns the ROUTER socket: frames in to shards, frames out to agents.
+///
+/// It looks no deeper into a frame than it must to find its shard: a connection's first frame is a Hello, which names
+/// the node, and a node belongs to one shard. It stops reading while a shard's ring is full, so that pressure goes back
+/// through TCP to the agents' spools instead of into memory.
+///
+/// Thread rule: built on any thread, then ``run()`` on its own; nothing else may be called after that but
+/// ``requestStop()``.
+final class Receiver: @unchecked Sendable {
+  // `@unchecked Sendable`: everything but `isStopping` and the counters is used by the receiver's thread alone once it
+  // runs.
+  private static let socketToken: UInt64 = 0
+  private static let monitorToken: UInt64 = 1
+  private static let firstShardToken: UInt64 = 16
+
+  private let pool: MessagePool
+  private let counters: IngestCounters
+  private let identity: IdentityRule
+  private let shards: [ShardLink]
+  private let isStopping = Atomic<Bool>(false)
+
+  private var socket: Socket
+  private var poller: Poller
+  private var monitor: ConnectionMonitor
+  private var budget: ConnectionBudget
+  /// The bound address, with the port that was taken.
+  let endpoint: String
+  /// Which shard serves a connection, and which TCP connection it is. Entries leave when the shard says so.
+  private var connections: [UInt32: Connection] = [:]
+  /// A frame that its shard had no room for; nothing is read before it is delivered.
+  private var held: (event: ShardEvent, shard: Int)?
+
+  private struct Connection {
+    var shard: Int
+    /// To cut it when its node is revoked.
+    var tcp: BongsuTransport.ConnectionID?
+  }
+
+  /// One shard's rings, from the receiver's side. A class, because arrays hold no noncopyable values.
+  final class ShardLink {
+    var events: RingProducer<ShardEvent>
+    var replies: RingConsumer<Reply>
+
+    init(events: consuming RingProducer<ShardEvent>, replies: consuming RingConsumer<Reply>) {
+      self.events = events
+      self.replies = replies
+    }
+  }
+
+  /// Binds `listen`, such as `tcp://127.0.0.1:7420`.
+  init(
+    context: Context, listen: String, security: SocketSecurity, identity: IdentityRule, connectionsMax: Int,
+    pool: MessagePool, shards: sending [ShardLink], counters: IngestCounters
+  ) throws {
+    self.pool = pool
+    self.counters = counters
+    self.identity = identity
+    self.shards = shards
+    budget = ConnectionBudget(limit: connectionsMax)
+    var options = SocketOptions()
+    options.messageBytesMax = WireLimits.frameBytesMax
+    // What an agent may have in flight is bounded by its credit; the marks only have to hold that.
+    options.receiveHighWaterMark = WireLimits.creditBlocksMin * 2
+    options.sendHighWaterMark = 64
+    socket = try Socket(.router, in: context, options: options, security: security)
+    poller = try Poller()
+    monitor = try ConnectionMonitor(of: socket, in: context)
+    do {
+      try socket.bind(listen)
+      endpoint = try socket.lastEndpoint
+    } catch {
+      throw IngestError.listenFailed(endpoint: listen, reason: "\(error)")
+    }
+    try poller.add(socket, token: Self.socketToken)
+    try poller.add(monitor.socket, token: Self.monitorToken)
+    for (index, shard) in shards.enumerated() {
+      guard let descriptor = shard.replies.descriptor else {
+        preconditionFailure("reply rings are made with a wake descriptor")
+      }
+      try poller.add(descriptor: descriptor, token: Self.firstShardToken + UInt64(index))
+    }
+  }
+
+  /// Asks the thread to end; it does within a tenth of a second. Any thread.
+  func requestStop() {
+    isStopping.store(true, ordering: .relaxed)  // a flag of its own: nothing else is published through it
+  }
+
+  /// Works until ``requestStop()`` or the end of the context.
+  func run() {
+    do {
+      while !isStopping.load(ordering: .relaxed) {
+        try turn()
+      }
+    } catch {
+      counters.receiverFailed(error)
+    }
+  }
+
+  private func turn() throws(TransportError) {
+    if held == nil {
+      var canSleep = true
+      for shard in shards where !shard.replies.armDescriptor() { canSleep = false }
+      _ = try poller.wait(timeout: canSleep ? .milliseconds(100) : .zero)
+    } else {
+      deliverHeld()
+    }
+    try drainMonitor()
+    try drainReplies()
+    guard held == nil else { return }
+    for _ in 0..<IngestLimits.receiveBatch {
+      guard try receiveOne() else { return }
+    }
+  }
+
+  // MARK: In
+
+  private func receiveOne() throws(TransportError) -> Bool {
+    switch try socket.receiveEnvelope() {
+    case .nothing:
+      return false
+    case .refused(let fault, _):
+      counters.refuse(RefusalCause(fault))
+      return true
+    case .message(let sender, var message):
+      counters.received(bytes: message.byteCount)
+      if let connection = connections[sender.number] {
+        return forward(&message, from: sender, to: connection.shard)
+      }
+      return try introduce(&message, from: sender)
+    }
+  }
+
+  /// The first frame of a connection: it must be a Hello, from a node that the key may speak for.
+  private func introduce(_ message: inout Message, from sender: RoutingID) throws(TransportError) -> Bool {
+    let node: NodeIDOrRefusal = message.withBytes { bytes in
+      do throws(FrameError) {
+        guard try FrameType(of: bytes) == .hello else { return .refuse(.helloExpected, "the first frame is no hello") }
+        return .node(try Hello(decoding: bytes).node.name)
+      } catch {
+        counters.refuse(RefusalCause(error))
+        return .refuse(.malformedHello, "\(error)")
+      }
+    }
+    switch node {
+    case .refuse(let reason, let detail):
+      try refuse(sender, reason, detail)
+      return true
+    case .node(let claimed):
+      guard identity.allows(claimed, userID: message.userID) else {
+        try refuse(sender, .nodeMismatch, "the key belongs to \(message.userID ?? "nobody"), the hello says \(claimed)")
+        return true
+      }
+      let shard = Self.shard(of: claimed, among: shards.count)
+      connections[sender.number] = Connection(shard: shard, tcp: message.connection)
+      return forward(&message, from: sender, to: shard)
+    }
+  }
+
+  private enum NodeIDOrRefusal {
+    case node(String)
+    case refuse(RefuseReason, String)
+  }
+
+  /// Hands the frame to its shard; `false` when there was no room and reading has to stop.
+  private func forward(_ message: inout Message, from sender: RoutingID, to shard: Int) -> Bool {
+    guard let handle = pool.park(&message) else {
+      // Rings hold fewer frames than the pool, so this means that a thread keeps messages it has done with.
+      preconditionFailure("the message pool of \(pool.capacity) is exhausted")
+    }
+    let event = ShardEvent.frame(handle, from: sender, arrived: MonotonicClock.nanoseconds())
+    if shards[shard].events.tryPush(event) { return true }
+    counters.receiverStalled()
+    held = (event, shard)
+    return false
+  }
+
+  private func deliverHeld() {
+    guard let waiting = held else { return }
+    _ = shards[waiting.shard].events.waitForSpace(timeout: .milliseconds(20))
+    if shards[waiting.shard].events.tryPush(waiting.event) { held = nil }
+  }
+
+  /// Which shard owns a node: the same for the life of the process (FNV-1a of the name).
+  static func shard(of node: String, among count: Int) -> Int {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in node.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    return Int(hash % UInt64(count))
+  }
+
+  // MARK: Out
+
+  private func drainReplies() throws(TransportError) {
+    for shard in shards {
+      while let reply = shard.replies.tryPop() {
+        switch reply.kind {
+        case .send:
+          var message = pool.take(MessageHandle(rawValue: reply.message))
+          let outcome = try socket.trySend(to: RoutingID(number: reply.connection), &message)
+          // An answer that cannot be delivered is no loss: sessions repeat what matters.
+          if outcome != .sent { counters.replyDropped(outcome) }
+        case .forget:
+          connections[reply.connection] = nil
+        case .cut:
+          connections.removeValue(forKey: reply.connection)?.tcp?.shutdown()
+        }
+      }
+    }
+  }
+
+  private func refuse(_ peer: RoutingID, _ reason: RefuseReason, _ detail: String) throws(TransportError) {
+    counters.refuse(RefusalCause(reason))
+    let limited = String(decoding: detail.utf8.prefix(WireLimits.detailBytesMax), as: UTF8.self)
+    var bytes: [UInt8] = []
+    Refuse(reason: reason, retryAfterMilliseconds: 5000, detail: limited).encode(into: &bytes)
+    let span = bytes.span
+    // SAFETY: bytes have no padding.
+    let outcome = try socket.trySend(to: peer, copying: unsafe span.bytes)
+    if outcome != .sent { counters.replyDropped(outcome) }
+  }
+
+  // MARK: Connections
+
+  private func drainMonitor() throws(TransportError) {
+    while let event = try monitor.nextEvent() {
+      counters.connection(event)
+      switch budget.note(event) {
+      case .pause:
+        counters.listenerPaused(true)
+        try? socket.unbind(endpoint)
+      case .resume:
+        counters.listenerPaused(false)
+        try socket.bind(endpoint)
+      case nil:
+        break
+      }
+    }
+  }
+}
+
+/// Which node a connection may speak for.
+enum IdentityRule: Sendable {
+  /// Whatever the Hello says: for plain connections on a trusted machine.
+  case claimed
+  /// The user id that the key authority gave, and no other.
+  case userID
+
+  func allows(_ node: String, userID: String?) -> Bool {
+    switch self {
+    case .claimed: true
+    case .userID: userID == node
+    }
+  }
+}

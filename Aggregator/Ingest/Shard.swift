@@ -1,0 +1,246 @@
+internal import BongsuCodec
+internal import BongsuMetrics
+internal import BongsuModel
+internal import BongsuRecordLog
+internal import BongsuRing
+internal import BongsuRollup
+internal import BongsuTransport
+internal import BongsuWire
+internal import Synchronization
+
+/// One shard: the sessions, live rows and rollup of the nodes it owns, on one thread.
+///
+/// A turn of its loop: take what is in the ring, frame by frame; hand the journal batch over if it is due; close the
+/// ticks that can be closed; once a second look after every session. It sleeps on its ring in between, so a shard
+/// without agents uses no processor time worth naming.
+///
+/// Thread rule: ``replay(_:limits:)`` before, then ``run()`` on its own thread; ``ask(_:)`` and ``requestStop()`` from any.
+final class Shard: @unchecked Sendable {
+  // `@unchecked Sendable`: sessions and host are used by the running thread alone; the mailbox is behind a mutex.
+  private var sessions: [AggregatorSession] = []
+  private var host: ShardHost
+  private var events: MergingConsumer<ShardEvent>
+  private var commits: RingConsumer<CommitNotice>
+  private var nodeByName: [NodeID: Int] = [:]
+  private var nodeByConnection: [UInt32: Int] = [:]
+  private var frame: LeafFrame
+  private let collector: TickCollector
+  private let settings: AggregatorSessionSettings
+  private let pool: MessagePool
+  private let counters: IngestCounters
+  private let mailbox: Mailbox
+  private let isStopping = Atomic<Bool>(false)
+  private var sweptAt: Int64 = 0
+
+  init(
+    host: consuming ShardHost, events: consuming MergingConsumer<ShardEvent>,
+    commits: consuming RingConsumer<CommitNotice>, mailbox: Mailbox,
+    collector: TickCollector, settings: AggregatorSessionSettings
+  ) {
+    pool = host.pool
+    counters = host.counters
+    self.host = host
+    self.events = events
+    self.commits = commits
+    self.mailbox = mailbox
+    self.collector = collector
+    self.settings = settings
+    frame = LeafFrame(tick: Tick(unixMilliseconds: 0))
+  }
+
+  /// Asks the thread to end once its ring is empty. Any thread.
+  func requestStop() {
+    isStopping.store(true, ordering: .relaxed)  // a flag of its own: nothing else is published through it
+  }
+
+  // MARK: The loop
+
+  func run() {
+    var buffer = [ShardEvent](repeating: .mail, count: IngestLimits.shardBatch)
+    while true {
+      takeCommits()
+      // Without room in the journal nothing may be taken that would need it: frames wait in the ring, and behind them
+      // the receiver, the network and the agents.
+      let taken = host.journal.hasRoom ? takeEvents(into: &buffer) : 0
+      for index in 0..<taken { handle(buffer[index]) }
+      let instant = refreshClocks()
+      let journalWait = host.journal.handOver(now: host.now)
+      closeTicks()
+      sweep(instant)
+      if taken > 0 { continue }
+      if isStopping.load(ordering: .relaxed) { return finish() }
+      guard host.journal.hasRoom else {
+        _ = commits.waitForElements(timeout: .milliseconds(100))
+        continue
+      }
+      if events.waitForElements(timeout: .nanoseconds(waitNanoseconds(journalWait))) == .ended { return finish() }
+    }
+  }
+
+  private func takeEvents(into buffer: inout [ShardEvent]) -> Int {
+    var span = buffer.mutableSpan
+    return events.tryPop(into: &span)
+  }
+
+  private func takeCommits() {
+    while let notice = commits.tryPop() { host.journal.commit(slot: notice.slot, upTo: notice.record) }
+  }
+
+  private func waitNanoseconds(_ journalWait: Int64?) -> Int64 {
+    let untilClose = (host.rollup.watermark.deadline.unixMilliseconds - host.wall) * 1_000_000
+    return max(1_000_000, min(100_000_000, untilClose, journalWait ?? .max))
+  }
+
+  private func refreshClocks() -> AggregatorInstant {
+    host.now = MonotonicClock.nanoseconds()
+    host.wall = WallClock.unixMilliseconds()
+    return AggregatorInstant(
+      monotonicMilliseconds: host.now / 1_000_000, unixMilliseconds: host.wall,
+      committedRecord: host.journal.committed)
+  }
+
+  private func handle(_ event: ShardEvent) {
+    switch event.kind {
+    case .frame: takeFrame(event)
+    case .mail: mailbox.deliver(self)
+    }
+  }
+
+  private func takeFrame(_ event: ShardEvent) {
+    let message = pool.take(MessageHandle(rawValue: event.message))
+    let connection = BongsuWire.ConnectionID(event.connection)
+    let instant = refreshClocks()
+    message.withBytes { bytes in
+      do throws(FrameError) {
+        if try FrameType(of: bytes) == .hello {
+          try greet(bytes, connection, event.connection, instant)
+        } else if let index = nodeByConnection[event.connection] {
+          try sessions[index].receive(bytes, over: connection, instant, settings, &host)
+        }
+      } catch {
+        counters.refuse(RefusalCause(error))
+      }
+    }
+  }
+
+  private func greet(
+    _ bytes: RawSpan, _ connection: BongsuWire.ConnectionID, _ number: UInt32, _ instant: AggregatorInstant
+  ) throws(FrameError) {
+    let node = try Hello(decoding: bytes).node
+    let index = self.index(of: node)
+    if nodeByConnection[number] != index { nodeByConnection[number] = index }
+    sessions[index].hello(bytes, over: connection, identity: node, instant, settings, &host)
+  }
+
+  /// Number of a node's slot, made when it is new.
+  private func index(of node: NodeID) -> Int {
+    if let known = nodeByName[node] { return known }
+    let index = sessions.count
+    let number = NodeNumber(rawValue: UInt32(index))
+    sessions.append(AggregatorSession(node: number))
+    host.nodes.append(ShardNode(id: node, number: number))
+    nodeByName[node] = index
+    counters.knownNodes.add(1)
+    return index
+  }
+
+  private func closeTicks() {
+    while host.rollup.isClosable(now: Tick(unixMilliseconds: host.wall)) {
+      host.rollup.close(into: &frame)
+      collector.deposit(frame)
+    }
+    collector.correct(host.rollup.takeLate())
+  }
+
+  /// Looks after every session once a second: acknowledgements that are due, silence.
+  private func sweep(_ instant: AggregatorInstant) {
+    guard instant.monotonicMilliseconds - sweptAt >= 1000 else { return }
+    sweptAt = instant.monotonicMilliseconds
+    for index in sessions.indices where host.nodes[index].isConnected {
+      let before = sessions[index].connection
+      sessions[index].sweep(instant, settings, &host)
+      if !sessions[index].isConnected { nodeByConnection[before.routingNumber] = nil }
+    }
+  }
+
+  private func finish() {
+    // What is open goes to the writer, which ends after it; nobody waits for the acknowledgement.
+    _ = host.journal.handOver(now: host.now, isForced: true)
+  }
+
+  // MARK: Restart
+
+  /// Rebuilds sessions and live rows from the journal, oldest record first.
+  ///
+  /// - Returns: what could not be read, one line each.
+  func replay(_ disk: any Disk, log: String, limits: LogLimits) throws -> [String] {
+    var damage: [String] = []
+    var reader = try LogReader(disk: disk, log: log, limits: limits)
+    while let event = try reader.next() {
+      switch event {
+      case .damage(let found): damage.append("\(found)")
+      case .record:
+        let problem = reader.withPayload { payload -> String? in
+          do throws(FrameError) {
+            var offset = 0
+            let entry = try JournalEntry(decoding: payload, payloadOffset: &offset)
+            replay(entry, payload.extracting(offset...))
+            return nil
+          } catch {
+            return "a journal record cannot be read: \(error)"
+          }
+        }
+        if let problem { damage.append(problem) }
+      }
+    }
+    for index in sessions.indices { host.forgetJournal(index) }
+    return damage
+  }
+
+  private func replay(_ entry: JournalEntry, _ payload: RawSpan) {
+    switch entry {
+    case .node(_, let id): _ = index(of: id)
+    case .layout(let node, let stream, let layout):
+      guard sessions.indices.contains(Int(node.rawValue)) else { return }
+      host.announce(layout, of: node, stream)
+    case .stream(let node, _, _): replaySession(entry, Int(node.rawValue))
+    case .gap(let gap): replaySession(entry, Int(gap.node.rawValue))
+    case .block(let block):
+      let index = Int(block.node.rawValue)
+      guard sessions.indices.contains(index) else { return }
+      replaySession(entry, index)
+      host.replay(block, payload, index)
+    }
+  }
+
+  private func replaySession(_ entry: JournalEntry, _ index: Int) {
+    guard sessions.indices.contains(index) else { return }
+    let layouts = host.nodes[index].layouts
+    sessions[index].replay(entry) { number in
+      layouts.first { $0.announcement.number == number }?.shape.layout.interval
+    }
+  }
+
+  // MARK: Questions
+
+  /// The nodes as they are now; for mail.
+  func visitNodes(_ body: (borrowing ShardNode) -> Void) {
+    for index in host.nodes.indices { body(host.nodes[index]) }
+  }
+
+  /// The node called `id`, for mail.
+  func withNode<Result>(_ id: NodeID, _ body: (borrowing ShardNode) -> Result) -> Result? {
+    nodeByName[id].map { body(host.nodes[$0]) }
+  }
+
+  /// Records not yet on disk, for mail.
+  var pendingRecords: UInt64 { host.journal.pending }
+
+  /// Cuts a node off, or lets it in again, for mail.
+  func setRevoked(_ isRevoked: Bool, _ id: NodeID) {
+    let index = self.index(of: id)
+    let connection = sessions[index].connection
+    sessions[index].setRevoked(isRevoked, settings, &host)
+    if isRevoked, connection != .none { host.cut(connection) }
+  }
+}

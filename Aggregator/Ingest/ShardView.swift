@@ -1,0 +1,63 @@
+internal import BongsuCodec
+public import BongsuModel
+internal import BongsuWire
+
+/// What a question to a shard may look at, on the shard's thread: the live table. Valid during the question only.
+public struct ShardView {
+  private let shard: Shard
+
+  init(_ shard: Shard) {
+    self.shard = shard
+  }
+
+  /// Calls `body` with every node of the shard.
+  public func forEachNode(_ body: (LiveNode) -> Void) {
+    shard.visitNodes { node in body(LiveNode(node)) }
+  }
+
+  /// Calls `body` with the node called `id`; `nil` when this shard does not know it.
+  public func node<Result>(_ id: NodeID, _ body: (LiveNode) -> Result) -> Result? {
+    shard.withNode(id) { node in body(LiveNode(node)) }
+  }
+
+  /// Records received and not on disk yet.
+  public var pendingRecords: UInt64 { shard.pendingRecords }
+
+  /// Cuts a node off, or lets it in again.
+  public func setRevoked(_ isRevoked: Bool, _ id: NodeID) { shard.setRevoked(isRevoked, id) }
+}
+
+/// One node of the live table: its newest row.
+public struct LiveNode {
+  public let id: NodeID
+  public let agentVersion: String
+  public let isConnected: Bool
+  /// The node's wall clock less the aggregator's, at the last comparison.
+  public let skewMilliseconds: Int64
+  /// The shape of the row; `nil` before the first, and while a changed layout has no row yet.
+  public let layout: RowLayout?
+  /// Tick of the row; `nil` before the first.
+  public let tick: Tick?
+  /// The row, values as `SampleValue.bits`.
+  public let row: [Int64]
+  /// Rows taken since the aggregator's start.
+  public let rows: UInt64
+
+  init(_ node: borrowing ShardNode) {
+    id = node.id
+    agentVersion = node.agentVersion
+    isConnected = node.isConnected
+    skewMilliseconds = node.skewMilliseconds
+    rows = node.rows
+    tick = node.liveTick == .min ? nil : Tick(unixMilliseconds: node.liveTick)
+    let layout = node.layoutIndex(node.liveLayout).map { node.layouts[$0].shape.layout }
+    self.layout = layout
+    row = layout == nil ? [] : node.row
+  }
+
+  /// The newest value of column number `column` for device number `device` of its scope.
+  public func value(column: Int, device: Int) -> SampleValue {
+    guard let layout else { return .absent }
+    return SampleValue(bits: row[layout.offset(of: column) + device])
+  }
+}
