@@ -139,8 +139,8 @@ public enum RuleFileLoader {
   /// The files a pattern names, relative to the folder of the file that names it; sorted.
   static func resolve(_ pattern: String, besides path: String) -> [String] {
     guard !pattern.isEmpty else { return [] }
-    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    let full = pattern.hasPrefix("/") ? pattern : "\(folder)/\(pattern)"
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let full = pattern.hasPrefix("/") ? pattern : folder + pattern
     var found = unsafe glob_t()
     // SAFETY: `found` is initialised to zero, filled by `glob` and freed below; the paths are copied before that.
     defer { unsafe globfree(&found) }

@@ -106,10 +106,12 @@ public struct RuleGroupState: Sendable {
       keepFiringMilliseconds: rule.keepFiringMilliseconds, limit: group.limit)
     var outputs: [Output] = []
     for alert in alerting[index].active {
-      let state = alert.labels.named("ALERTS").setting("alertstate", to: alert.phase.rawValue)
+      // A label whose template came out empty is not part of the alert, but its series carries the template itself.
+      let labels = LabelSet(rule.labels + alert.labels.allLabels)
+      let state = labels.named("ALERTS").setting("alertstate", to: alert.phase.rawValue)
       outputs.append(Output(labels: state, value: 1))
       let since = Double(alert.activeSince.flooredSeconds)
-      outputs.append(Output(labels: alert.labels.named("ALERTS_FOR_STATE"), value: since))
+      outputs.append(Output(labels: labels.named("ALERTS_FOR_STATE"), value: since))
     }
     return outputs
   }

@@ -88,7 +88,11 @@ struct UnitTestRunner {
       for rule in states[index].group.rules.indices {
         switch states[index].evaluate(rule, at: time, engine: engine, source: storage, environment: environment) {
         case .success(let outputs):
-          for output in outputs { storage.append(output.labels, timestamp: time, value: output.value) }
+          let rejected = store(outputs, at: time)
+          if let rejected {
+            let name = states[index].group.rules[rule].name
+            errors.append("    rule: \(name), time: \(GoDuration.format(milliseconds: time)), err: \(rejected)")
+          }
         case .failure(let failure):
           let at = GoDuration.format(milliseconds: time)
           errors.append("    rule: \(failure.rule), time: \(at), err: \(failure.message)")
@@ -96,6 +100,22 @@ struct UnitTestRunner {
       }
     }
     return errors
+  }
+
+  /// Stores what a rule wrote. Returns why a sample was refused; a stale marker that comes too late is no error, as the
+  /// series may live on in another rule.
+  private mutating func store(_ outputs: [RuleGroupState.Output], at time: Int64) -> String? {
+    var rejected: String?
+    for output in outputs {
+      let outcome = storage.append(output.labels, timestamp: time, value: output.value)
+      if StaleMarker.isStale(output.value) { continue }
+      switch outcome {
+      case .appended, .duplicate: break
+      case .conflict: rejected = "duplicate sample for timestamp"
+      case .outOfOrder: rejected = "out of order sample"
+      }
+    }
+    return rejected
   }
 
   // MARK: comparison

@@ -36,13 +36,15 @@ extension Evaluator {
       stepMilliseconds: grid.count > 1 ? grid.step : 0)
     var row = Array(repeating: Double.absent, count: grid.count)
     let rowCount = row.count
+    // `timestamp(x @ t offset d)` of Prometheus 2.42 reads what `x @ t offset d` reads, but looks back from `t`.
+    let anchor = sampleTimes ? fixed.map { $0 &+ selector.time.offsetMilliseconds } : fixed
     try run.source.visitSeries(selection) { labels, samples in
       try run.touch(samples: samples.count)
       let timestamps = samples.timestamps
       let values = samples.values
       var next = 0
       for step in 0..<rowCount {
-        let reference = fixed ?? first + Int64(step) * grid.step
+        let reference = anchor ?? first + Int64(step) * grid.step
         while next < timestamps.count, timestamps[next] <= reference { next += 1 }
         let isFound = next > 0 && timestamps[next - 1] >= reference &- lookback && !values[next - 1].isAbsent
         if isFound {

@@ -110,12 +110,16 @@ enum PrintFormat {
     case ("e", .float(let number)): return float(number, "e", directive)
     case ("E", .float(let number)): return float(number, "E", directive)
     case ("g", .float(let number)), ("G", .float(let number)):
-      return directive.precision == nil ? signed(shortest(number), directive) : float(number, directive.verb, directive)
+      return directive.precision == nil
+        ? signed(shortest(number, directive.verb), directive) : float(number, directive.verb, directive)
     default: return "%!\(directive.verb)(\(value.typeName)=\(value.text))"
     }
   }
 
-  private static func shortest(_ number: Double) -> String { FloatText.general(number) }
+  private static func shortest(_ number: Double, _ verb: Character) -> String {
+    let text = FloatText.general(number)
+    return verb == "G" ? text.replacing("e", with: "E") : text
+  }
 
   private static func float(_ number: Double, _ verb: Character, _ directive: Directive) -> String {
     if number.isNaN { return "NaN" }

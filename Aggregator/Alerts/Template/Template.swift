@@ -174,6 +174,7 @@ private struct TemplateParser {
     while true {
       let command = try parseCommand()
       guard !command.isEmpty else { throw TemplateFailure(message: "missing value for command") }
+      if case .literal(.none) = command[0] { throw TemplateFailure(message: "nil is not a command") }
       if !pipeline.commands.isEmpty, case .literal = command[0] {
         throw TemplateFailure(message: "non executable command in pipeline stage \(pipeline.commands.count + 1)")
       }

@@ -23,7 +23,7 @@ struct TemplateExpander {
       let template = try Template.parse(text, name: name)
       let labels = Self.map(sample.labels)
       let externalLabels = Self.map(environment.externalLabels)
-      let data = TemplateValue.map([
+      let data = TemplateValue.record([
         "Labels": labels, "ExternalLabels": externalLabels, "ExternalURL": .string(environment.externalURL),
         "Value": .float(sample.value),
       ])

@@ -80,7 +80,7 @@ struct TemplateFunctions {
     case (.string(let a), .string(let b)): return ByteOrder.precedes(a, b)
     case (.integer(let a), .integer(let b)): return a < b
     case (.float(let a), .float(let b)): return a < b
-    case (.bool, _), (.map, _), (.list, _), (.none, _), (.sample, _):
+    case (.bool, _), (.map, _), (.list, _), (.record, _), (.none, _), (.sample, _):
       throw TemplateFailure(message: "invalid type for comparison")
     default: throw Self.incompatible
     }

@@ -190,6 +190,11 @@ struct TemplateRun {
         case "Value": value = .float(number)
         default: throw TemplateFailure(message: "can't evaluate field \(name) in type *template.sample")
         }
+      case .record(let fields):
+        guard let field = fields[name] else {
+          throw TemplateFailure(message: "can't evaluate field \(name) in type \(value.typeName)")
+        }
+        value = field
       case .none: throw TemplateFailure(message: "nil data; no entry for key \"\(name)\"")
       default: throw TemplateFailure(message: "can't evaluate field \(name) in type \(value.typeName)")
       }

@@ -9,6 +9,8 @@ indirect enum TemplateValue: Sendable {
   case string(String)
   case map([String: TemplateValue])
   case list([TemplateValue])
+  /// A value with fixed fields: the data of a template.
+  case record([String: TemplateValue])
   /// An element of a query's result: labels (the metric name among them) and value.
   case sample(labels: [String: String], value: Double)
 
@@ -22,7 +24,7 @@ indirect enum TemplateValue: Sendable {
     case .string(let text): !text.isEmpty
     case .map(let entries): !entries.isEmpty
     case .list(let elements): !elements.isEmpty
-    case .sample: true
+    case .sample, .record: true
     }
   }
 
@@ -37,6 +39,8 @@ indirect enum TemplateValue: Sendable {
     case .map(let entries):
       return "map[" + entries.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value.text)" }.joined(separator: " ")
         + "]"
+    case .record(let fields):
+      return "{" + fields.sorted { $0.key < $1.key }.map(\.value.text).joined(separator: " ") + "}"
     case .list(let elements): return "[" + elements.map(\.text).joined(separator: " ") + "]"
     case .sample(let labels, let value):
       let entries = labels.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.joined(separator: " ")
@@ -53,6 +57,8 @@ indirect enum TemplateValue: Sendable {
     case .float: "float64"
     case .string: "string"
     case .map: "map[string]string"
+    case .record:
+      "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value float64 }"
     case .list: "template.queryResult"
     case .sample: "*template.sample"
     }
