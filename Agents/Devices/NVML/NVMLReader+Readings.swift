@@ -10,12 +10,10 @@ extension NVMLReader {
     guard fieldValues[NVMLField.powerAverage.rawValue] == nil, device.averagesPower || ring.count == 0 else {
       return nil
     }
-    guard let function = unsafe library.powerUsage else {
-      device.refusedCalls.insert(.powerUsage)
+    var milliwatts: UInt32 = 0
+    guard unsafe attempt(.powerUsage, &device, library.powerUsage, { unsafe $0(handle, &milliwatts) }) else {
       return nil
     }
-    var milliwatts: UInt32 = 0
-    guard attempt(.powerUsage, &device, { unsafe function(handle, &milliwatts) }) else { return nil }
     return Int64(milliwatts)
   }
 
@@ -63,45 +61,42 @@ extension NVMLReader {
 
   func readLimitsAndClocks(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
     var word: UInt32 = 0
-    if let function = unsafe library.enforcedPowerLimit,
-      attempt(.powerLimit, &device, { unsafe function(handle, &word) })
-    {
+    if unsafe attempt(.powerLimit, &device, library.enforcedPowerLimit, { unsafe $0(handle, &word) }) {
       set(.powerLimit, Int64(word))
     }
-    if let function = unsafe library.clock {
-      // Clock 1 is that of the multiprocessors, 2 that of the memory.
-      if attempt(.smClock, &device, { unsafe function(handle, 1, &word) }) { set(.smClock, Int64(word)) }
-      if attempt(.memoryClock, &device, { unsafe function(handle, 2, &word) }) { set(.memoryClock, Int64(word)) }
+    // Clock 1 is that of the multiprocessors, 2 that of the memory.
+    if unsafe attempt(.smClock, &device, library.clock, { unsafe $0(handle, 1, &word) }) { set(.smClock, Int64(word)) }
+    if unsafe attempt(.memoryClock, &device, library.clock, { unsafe $0(handle, 2, &word) }) {
+      set(.memoryClock, Int64(word))
     }
     var long: UInt64 = 0
-    if let function = unsafe library.eventReasons,
-      attempt(.eventReasons, &device, { unsafe function(handle, &long) })
-    {
+    if unsafe attempt(.eventReasons, &device, library.eventReasons, { unsafe $0(handle, &long) }) {
       set(.eventReasons, Int64(clamping: long))
     }
   }
 
   func readUtilizationAndMemory(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
-    if let function = unsafe library.utilization,
-      attempt(.utilization, &device, { unsafe function(handle, structure) })
-    {
+    if unsafe attempt(.utilization, &device, library.utilization, { unsafe $0(handle, structure) }) {
       // SAFETY: the call has written two words; they are percents.
       set(.utilization, Int64(unsafe structure.load(as: UInt32.self)) * 10)
       set(.memoryUtilization, Int64(unsafe (structure + 4).load(as: UInt32.self)) * 10)
     }
-    if let function = unsafe library.memoryInfo2 {
-      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.memory2Bytes)
-      unsafe structure.storeBytes(of: NVMLLayout.memory2Version, as: UInt32.self)
-      if attempt(.memory2, &device, { unsafe function(handle, structure) }) {
-        setMemory(used: NVMLLayout.memory2Used, total: NVMLLayout.memory2Total)
-        return
-      }
-      guard device.refusedCalls.contains(.memory2) else { return }
-    }
-    // Drivers before the second form count memory of their own as used.
-    if let function = unsafe library.memoryInfo, attempt(.memory, &device, { unsafe function(handle, structure) }) {
+    prepare(NVMLLayout.memory2Bytes, version: NVMLLayout.memory2Version)
+    if unsafe attempt(.memory2, &device, library.memoryInfo2, { unsafe $0(handle, structure) }) {
+      setMemory(used: NVMLLayout.memory2Used, total: NVMLLayout.memory2Total)
+    } else if device.refusedCalls.contains(.memory2),
+      // Drivers before the second form count memory of their own as used.
+      unsafe attempt(.memory, &device, library.memoryInfo, { unsafe $0(handle, structure) })
+    {
       setMemory(used: NVMLLayout.memoryUsed, total: 0)
     }
+  }
+
+  /// Zeroes the structure and writes its version.
+  private func prepare(_ bytes: Int, version: UInt32) {
+    // SAFETY: the memory is larger than any structure.
+    unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    unsafe structure.storeBytes(of: version, as: UInt32.self)
   }
 
   private func setMemory(used: Int, total: Int) {
@@ -112,28 +107,21 @@ extension NVMLReader {
 
   func readTemperatures(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
     if let celsius = unsafe temperature(&device, handle) { set(.temperature, celsius * 10) }
-    if let function = unsafe library.marginTemperature {
-      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.marginBytes)
-      unsafe structure.storeBytes(of: NVMLLayout.marginVersion, as: UInt32.self)
-      if attempt(.margin, &device, { unsafe function(handle, structure) }) {
-        set(.temperatureMargin, Int64(unsafe (structure + 4).load(as: Int32.self)) * 10)
-      }
+    prepare(NVMLLayout.marginBytes, version: NVMLLayout.marginVersion)
+    if unsafe attempt(.margin, &device, library.marginTemperature, { unsafe $0(handle, structure) }) {
+      set(.temperatureMargin, Int64(unsafe (structure + 4).load(as: Int32.self)) * 10)
     }
     if let celsius = fieldValues[NVMLField.memoryTemperature.rawValue] { set(.memoryTemperature, celsius * 10) }
   }
 
   private func temperature(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {
-    if let function = unsafe library.temperatureV {
-      unsafe structure.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.temperatureBytes)
-      unsafe structure.storeBytes(of: NVMLLayout.temperatureVersion, as: UInt32.self)
-      if attempt(.temperatureV, &device, { unsafe function(handle, structure) }) {
-        return Int64(unsafe (structure + 8).load(as: Int32.self))
-      }
-      guard device.refusedCalls.contains(.temperatureV) else { return nil }
+    prepare(NVMLLayout.temperatureBytes, version: NVMLLayout.temperatureVersion)
+    if unsafe attempt(.temperatureV, &device, library.temperatureV, { unsafe $0(handle, structure) }) {
+      return Int64(unsafe (structure + 8).load(as: Int32.self))
     }
     var word: UInt32 = 0
-    guard let function = unsafe library.temperature,
-      attempt(.temperature, &device, { unsafe function(handle, 0, &word) })
+    guard device.refusedCalls.contains(.temperatureV),
+      unsafe attempt(.temperature, &device, library.temperature, { unsafe $0(handle, 0, &word) })
     else { return nil }
     return Int64(word)
   }
@@ -159,8 +147,8 @@ extension NVMLReader {
   private func energy(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {
     if let energy = fieldValues[NVMLField.energy.rawValue] { return energy }
     var millijoules: UInt64 = 0
-    guard isRefused(.energy, device), let function = unsafe library.totalEnergy,
-      attempt(.totalEnergy, &device, { unsafe function(handle, &millijoules) })
+    guard isRefused(.energy, device),
+      unsafe attempt(.totalEnergy, &device, library.totalEnergy, { unsafe $0(handle, &millijoules) })
     else { return nil }
     return Int64(clamping: millijoules)
   }
@@ -169,8 +157,8 @@ extension NVMLReader {
     if let errors = fieldValues[NVMLField.eccUncorrected.rawValue] { return errors }
     var errors: UInt64 = 0
     // Kind 1 is uncorrected, counter 0 counts since the driver was loaded.
-    guard isRefused(.eccUncorrected, device), let function = unsafe library.eccErrors,
-      attempt(.eccErrors, &device, { unsafe function(handle, 1, 0, &errors) })
+    guard isRefused(.eccUncorrected, device),
+      unsafe attempt(.eccErrors, &device, library.eccErrors, { unsafe $0(handle, 1, 0, &errors) })
     else { return nil }
     return Int64(clamping: errors)
   }

@@ -64,12 +64,19 @@ import BongsuModel
 
   // MARK: Calls
 
-  /// Makes a call that `device` has not refused, and takes note of what its code means.
+  /// Makes a call that `device` has not refused by a function that may be missing, and takes note of what its code
+  /// means.
   ///
   /// - Returns: whether there is a result.
-  func attempt(_ call: NVMLCall, _ device: inout NVMLDevice, _ body: () -> Int32) -> Bool {
+  func attempt<Function>(
+    _ call: NVMLCall, _ device: inout NVMLDevice, _ function: Function?, _ body: (Function) -> Int32
+  ) -> Bool {
     guard !device.refusedCalls.contains(call), device.lost == nil, failure == nil else { return false }
-    let code = NVMLCode(rawValue: body())
+    guard let function else {
+      device.refusedCalls.insert(call)
+      return false
+    }
+    let code = NVMLCode(rawValue: body(function))
     if code == .success { return true }
     note(code, call, &device)
     return false
@@ -91,10 +98,6 @@ import BongsuModel
 
   private func readFields(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
     for index in fieldValues.indices { fieldValues[index] = nil }
-    guard let function = unsafe library.fieldValues else {
-      device.refusedCalls.insert(.fields)
-      return
-    }
     requested.removeAll(keepingCapacity: true)
     for field in NVMLField.allCases where !device.refusedFields.contains(field) { requested.append(field) }
     guard !requested.isEmpty else { return }
@@ -106,7 +109,7 @@ import BongsuModel
       unsafe (entry + NVMLLayout.fieldScope).storeBytes(of: field.scope, as: UInt32.self)
     }
     let count = Int32(requested.count)
-    guard attempt(.fields, &device, { unsafe function(handle, count, fields) }) else { return }
+    guard unsafe attempt(.fields, &device, library.fieldValues, { unsafe $0(handle, count, fields) }) else { return }
     for (index, field) in requested.enumerated() {
       let entry = unsafe fields + index * NVMLLayout.fieldBytes
       let code = NVMLCode(rawValue: unsafe (entry + NVMLLayout.fieldCode).load(as: Int32.self))
@@ -137,15 +140,11 @@ import BongsuModel
   /// Collects the samples of total board power that are newer than those of the last call. The first call only finds
   /// out where the ring stands: what it holds may be from long before the tick.
   private func readPowerRing(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> PowerRing {
-    guard let function = unsafe library.samples else {
-      device.refusedCalls.insert(.samples)
-      return PowerRing()
-    }
     var type: Int32 = 0
     var count = UInt32(sampleCapacity)
     let since = device.newestSample
     var isEmpty = false
-    let hasSamples = attempt(.samples, &device) {
+    let hasSamples = unsafe attempt(.samples, &device, library.samples) { function in
       // SAFETY: `count` tells the library how many samples there is room for; it writes the number it has written.
       var code = unsafe function(handle, 0, since, &type, &count, samples)
       if NVMLCode(rawValue: code) == .insufficientSize, grow(to: Int(count)) {
