@@ -29,7 +29,7 @@ public struct APIConfiguration: Sendable {
     guard (0...65_535).contains(port) else { throw .portOutOfRange(port) }
     if let adminToken {
       let isPrintable = adminToken.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-      guard isPrintable, (Limits.tokenBytesMin...Limits.tokenBytesMax).contains(adminToken.utf8.count) else {
+      guard isPrintable, (APILimits.tokenBytesMin...Limits.tokenBytesMax).contains(adminToken.utf8.count) else {
         throw .unusableToken(bytes: adminToken.utf8.count)
       }
     }
@@ -49,7 +49,7 @@ public enum APIConfigurationError: Error, Hashable, Sendable, CustomStringConver
     case .portOutOfRange(let port):
       "http port is \(port); it must be 0 to 65535"
     case .unusableToken(let bytes):
-      "the http token has \(bytes) bytes; it must be \(Limits.tokenBytesMin) to \(Limits.tokenBytesMax) printable ASCII "
+      "the http token has \(bytes) bytes; it must be \(APILimits.tokenBytesMin) to \(APILimits.tokenBytesMax) printable ASCII "
         + "characters without spaces; make one with `openssl rand -hex 32`"
     case .exposedWithoutConsent(let host, let hasToken):
       "http would listen on \(host), which other machines reach, without encryption\(hasToken ? "" : " and without a token"); "

@@ -66,7 +66,7 @@ public struct APIError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// A name that the fleet does not have: `kind` is `factory`, `allocation` …, `known` some names that it does have.
   public static func unknownName(_ kind: String, _ name: String, known: [String] = []) -> APIError {
-    let shown = known.sorted().prefix(Limits.knownNamesShown)
+    let shown = known.sorted().prefix(APILimits.knownNamesShown)
     let list =
       shown.isEmpty ? "" : "; known are \(shown.joined(separator: ", "))\(known.count > shown.count ? ", …" : "")"
     return APIError(
@@ -82,7 +82,7 @@ public struct APIError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension String {
-  /// The text as it may stand in a message: control characters escaped, cut at ``Limits/quotedBytesMax``.
+  /// The text as it may stand in a message: control characters escaped, cut at ``APILimits/quotedBytesMax``.
   var quotedForMessage: String {
     var out = ""
     for scalar in unicodeScalars {
@@ -91,7 +91,7 @@ extension String {
       } else {
         out.unicodeScalars.append(scalar)
       }
-      if out.utf8.count > Limits.quotedBytesMax { return out + "…" }
+      if out.utf8.count > APILimits.quotedBytesMax { return out + "…" }
     }
     return out
   }

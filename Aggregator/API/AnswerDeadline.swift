@@ -2,7 +2,7 @@
 ///
 /// A body that ignores cancellation is waited for: nothing is left running behind an answered request.
 func withAnswerDeadline<Value: Sendable>(
-  seconds: Int64 = Limits.answerSecondsMax, _ body: @escaping @Sendable () async throws -> Value
+  seconds: Int64 = APILimits.answerSecondsMax, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
   try await withThrowingTaskGroup(of: Value?.self) { group in
     group.addTask { try await body() }

@@ -47,12 +47,12 @@ public struct BongsuService: Service {
       responder: responder,
       server: .http1(
         configuration: HTTP1Channel.Configuration(
-          idleTimeout: .seconds(Limits.idleSecondsMax),
+          idleTimeout: .seconds(APILimits.idleSecondsMax),
           httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: Limits.headerBytesMax, maxHeaderListSize: Limits.headerBytesMax))),
+            maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax))),
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), serverName: "bongsu/\(configuration.version)",
-        availableConnectionsDelegate: .maximum(Limits.connectionsMax, logger: logger)),
+        availableConnectionsDelegate: .maximum(APILimits.connectionsMax, logger: logger)),
       onServerRunning: { channel in
         let port = channel.localAddress?.port ?? 0
         logger.info("http listening", metadata: ["port": "\(port)"])

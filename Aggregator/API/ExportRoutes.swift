@@ -16,7 +16,7 @@ struct ExportRoutes {
       let asked = try Self.exportRequest(query: request.uri.query)
       guard let slot = running.take() else {
         throw APIError(
-          .notReady, "\(Limits.exportsMax) exports are running already", nextStep: "wait until one of them ends")
+          .notReady, "\(APILimits.exportsMax) exports are running already", nextStep: "wait until one of them ends")
       }
       return Response(
         status: .ok, headers: [.contentType: ExportText.contentType(asked.format)],
@@ -33,16 +33,16 @@ struct ExportRoutes {
     let parameters = try QueryParameters(
       query, allowed: ["match", "start", "end", "format"], repeatable: ["match"])
     let matchers = parameters.texts("match")
-    guard (1...BongsuReports.Limits.exportMatchersMax).contains(matchers.count) else {
+    guard (1...ReportLimits.exportMatchersMax).contains(matchers.count) else {
       throw APIError(
         .badParameter, "\(matchers.count) matchers are given",
-        nextStep: "give match 1 to \(BongsuReports.Limits.exportMatchersMax) times")
+        nextStep: "give match 1 to \(ReportLimits.exportMatchersMax) times")
     }
-    for matcher in matchers where matcher.isEmpty || matcher.utf8.count > BongsuReports.Limits.exportMatcherBytesMax {
+    for matcher in matchers where matcher.isEmpty || matcher.utf8.count > ReportLimits.exportMatcherBytesMax {
       throw APIError(
         .badParameter, "a matcher has \(matcher.utf8.count) bytes",
         nextStep:
-          "give 1 to \(BongsuReports.Limits.exportMatcherBytesMax) bytes, such as bongsu_gpu_power_watts{node=\"r1\"}")
+          "give 1 to \(ReportLimits.exportMatcherBytesMax) bytes, such as bongsu_gpu_power_watts{node=\"r1\"}")
     }
     let start = try instant("start", parameters)
     let end = try instant("end", parameters)
@@ -72,7 +72,7 @@ struct ExportRoutes {
     var pending = text.head()
     try await source.export(asked) { series in
       pending += text.text(of: series)
-      guard pending.utf8.count >= Limits.streamChunkBytes else { return }
+      guard pending.utf8.count >= APILimits.streamChunkBytes else { return }
       try Task.checkCancellation()
       guard !Task.isShuttingDownGracefully else { throw CancellationError() }
       try await writer.write(ByteBuffer(string: pending))
@@ -102,7 +102,7 @@ private final class ExportSlots: Sendable {
   /// Takes a slot; `nil` when all are taken.
   func take() -> Slot? {
     // Relaxed: the number guards itself and publishes nothing.
-    guard taken.wrappingAdd(1, ordering: .relaxed).newValue <= Limits.exportsMax else {
+    guard taken.wrappingAdd(1, ordering: .relaxed).newValue <= APILimits.exportsMax else {
       taken.wrappingSubtract(1, ordering: .relaxed)
       return nil
     }

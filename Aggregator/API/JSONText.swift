@@ -37,11 +37,11 @@ enum JSONText {
     let buffer: ByteBuffer
     do {
       buffer = try await withAnswerDeadline {
-        try await request.body.collect(upTo: Limits.bodyBytesMax)
+        try await request.body.collect(upTo: APILimits.bodyBytesMax)
       }
     } catch is NIOTooManyBytesError {
       throw APIError(
-        .bodyTooLarge, "the body has more than \(Limits.bodyBytesMax) bytes", nextStep: "send less in one request")
+        .bodyTooLarge, "the body has more than \(APILimits.bodyBytesMax) bytes", nextStep: "send less in one request")
     }
     let bytes = buffer.readableBytes == 0 ? Data("{}".utf8) : Data(buffer.readableBytesView)
     do {

@@ -1,5 +1,5 @@
 /// The bounds of the HTTP server. Those of the reports stand in BongsuReports.
-public enum Limits {
+public enum APILimits {
   /// Connections at once; further ones wait in the kernel's queue.
   public static let connectionsMax = 1024
   /// Bytes in all header fields of a request, its address included.

@@ -13,9 +13,9 @@ struct QueryParameters {
     var count = 0
     for pair in query.utf8.split(separator: 0x26) {
       count += 1
-      guard count <= Limits.parametersMax else {
+      guard count <= APILimits.parametersMax else {
         throw APIError(
-          .badParameter, "more than \(Limits.parametersMax) query parameters", nextStep: "ask in several requests")
+          .badParameter, "more than \(APILimits.parametersMax) query parameters", nextStep: "ask in several requests")
       }
       let parts = pair.split(separator: 0x3D, maxSplits: 1, omittingEmptySubsequences: false)
       let name = try Self.decoded(parts[0])
@@ -82,9 +82,9 @@ struct QueryParameters {
 
   /// Undoes percent encoding and `+` for a space (URL Standard, application/x-www-form-urlencoded).
   private static func decoded(_ text: Substring.UTF8View.SubSequence) throws(APIError) -> String {
-    guard text.count <= Limits.parameterBytesMax else {
+    guard text.count <= APILimits.parameterBytesMax else {
       throw APIError(
-        .badParameter, "a query parameter has \(text.count) bytes; at most \(Limits.parameterBytesMax) are accepted",
+        .badParameter, "a query parameter has \(text.count) bytes; at most \(APILimits.parameterBytesMax) are accepted",
         nextStep: "shorten it")
     }
     var bytes: [UInt8] = []

@@ -22,7 +22,7 @@ struct StateRoutes {
         state: try parameters.optionalChoice("state"), factory: parameters.text("factory"),
         isUnassignedOnly: try parameters.flag("unassigned"))
       let limit = try parameters.integer(
-        "limit", in: 1...BongsuReports.Limits.nodeRowsMax, default: BongsuReports.Limits.nodeRowsDefault)
+        "limit", in: 1...ReportLimits.nodeRowsMax, default: ReportLimits.nodeRowsDefault)
       let nodes = try await withAnswerDeadline { try await live.nodes(matching: filter) }
       return try JSONText.response(NodeList(nodes, limit: limit))
     }
@@ -62,7 +62,7 @@ struct StateRoutes {
     return TopRequest(
       level: level, order: try parameters.choice("by", default: .power),
       limit: try parameters.integer(
-        "limit", in: 1...BongsuReports.Limits.topRowsMax, default: BongsuReports.Limits.topRowsDefault),
+        "limit", in: 1...ReportLimits.topRowsMax, default: ReportLimits.topRowsDefault),
       filter: filter)
   }
 }

@@ -1,14 +1,14 @@
 /// What an operator asks for when a join token is made.
 public struct JoinTokenRequest: Codable, Hashable, Sendable {
-  /// How many tokens, 1 to ``Limits/joinTokensPerRequestMax``.
+  /// How many tokens, 1 to ``ReportLimits/joinTokensPerRequestMax``.
   public var count: Int
-  /// How many machines each may enrol, 1 to ``Limits/joinTokenUsesMax``.
+  /// How many machines each may enrol, 1 to ``ReportLimits/joinTokenUsesMax``.
   public var uses: Int
-  /// Seconds until it expires, 1 to ``Limits/joinTokenLifeSecondsMax``.
+  /// Seconds until it expires, 1 to ``ReportLimits/joinTokenLifeSecondsMax``.
   public var lifeSeconds: Int64
   /// Node patterns that it is limited to, such as `r[001-120]-n[01-04]`; empty for any node.
   public var nodePatterns: [String]
-  /// For people; at most ``Limits/textBytesMax`` bytes.
+  /// For people; at most ``ReportLimits/textBytesMax`` bytes.
   public var comment: String?
 
   private enum CodingKeys: String, CodingKey {
@@ -18,7 +18,8 @@ public struct JoinTokenRequest: Codable, Hashable, Sendable {
   }
 
   public init(
-    count: Int = 1, uses: Int = 1, lifeSeconds: Int64 = Limits.joinTokenLifeSecondsDefault, nodePatterns: [String] = [],
+    count: Int = 1, uses: Int = 1, lifeSeconds: Int64 = ReportLimits.joinTokenLifeSecondsDefault,
+    nodePatterns: [String] = [],
     comment: String? = nil
   ) {
     self.count = count
@@ -41,23 +42,24 @@ public struct JoinTokenRequest: Codable, Hashable, Sendable {
 
   /// The first thing that is out of bounds, in words; `nil` when the request may be carried out.
   public var objection: String? {
-    if !(1...Limits.joinTokensPerRequestMax).contains(count) {
-      return "count is \(count); it must be 1 to \(Limits.joinTokensPerRequestMax)"
+    if !(1...ReportLimits.joinTokensPerRequestMax).contains(count) {
+      return "count is \(count); it must be 1 to \(ReportLimits.joinTokensPerRequestMax)"
     }
-    if !(1...Limits.joinTokenUsesMax).contains(uses) {
-      return "uses is \(uses); it must be 1 to \(Limits.joinTokenUsesMax)"
+    if !(1...ReportLimits.joinTokenUsesMax).contains(uses) {
+      return "uses is \(uses); it must be 1 to \(ReportLimits.joinTokenUsesMax)"
     }
-    if !(1...Limits.joinTokenLifeSecondsMax).contains(lifeSeconds) {
-      return "life_seconds is \(lifeSeconds); it must be 1 to \(Limits.joinTokenLifeSecondsMax) (30 days)"
+    if !(1...ReportLimits.joinTokenLifeSecondsMax).contains(lifeSeconds) {
+      return "life_seconds is \(lifeSeconds); it must be 1 to \(ReportLimits.joinTokenLifeSecondsMax) (30 days)"
     }
-    if nodePatterns.count > Limits.joinTokenPatternsMax {
-      return "node_patterns has \(nodePatterns.count) entries; at most \(Limits.joinTokenPatternsMax) are accepted"
+    if nodePatterns.count > ReportLimits.joinTokenPatternsMax {
+      return
+        "node_patterns has \(nodePatterns.count) entries; at most \(ReportLimits.joinTokenPatternsMax) are accepted"
     }
-    if let long = nodePatterns.first(where: { $0.isEmpty || $0.utf8.count > Limits.textBytesMax }) {
-      return "a node pattern has \(long.utf8.count) bytes; it must have 1 to \(Limits.textBytesMax)"
+    if let long = nodePatterns.first(where: { $0.isEmpty || $0.utf8.count > ReportLimits.textBytesMax }) {
+      return "a node pattern has \(long.utf8.count) bytes; it must have 1 to \(ReportLimits.textBytesMax)"
     }
-    if let comment, comment.utf8.count > Limits.textBytesMax {
-      return "comment has \(comment.utf8.count) bytes; at most \(Limits.textBytesMax) are accepted"
+    if let comment, comment.utf8.count > ReportLimits.textBytesMax {
+      return "comment has \(comment.utf8.count) bytes; at most \(ReportLimits.textBytesMax) are accepted"
     }
     return nil
   }

@@ -1,5 +1,5 @@
 /// The bounds of what the HTTP API accepts and answers, shared by server and client.
-public enum Limits {
+public enum ReportLimits {
   /// Rows of one `top` answer: 10,000 rows of about 500 bytes keep an answer near 5 MB.
   public static let topRowsMax = 10_000
   /// Rows of one `top` answer when nothing is asked: what fits a tall terminal.

@@ -118,7 +118,7 @@ public struct NodeCounts: Codable, Hashable, Sendable {
   public var expected: Int
   /// Nodes that deliver but that no rack of the fleet file names.
   public var unassigned: Int
-  /// Names of unassigned nodes, at most ``Limits/unassignedNamesMax``.
+  /// Names of unassigned nodes, at most ``ReportLimits/unassignedNamesMax``.
   public var unassignedNames: [String]
 
   private enum CodingKeys: String, CodingKey {
@@ -134,7 +134,7 @@ public struct NodeCounts: Codable, Hashable, Sendable {
     self.known = known
     self.expected = expected
     self.unassigned = unassigned
-    self.unassignedNames = Array(unassignedNames.prefix(Limits.unassignedNamesMax))
+    self.unassignedNames = Array(unassignedNames.prefix(ReportLimits.unassignedNamesMax))
   }
 }
 

@@ -65,14 +65,14 @@ public struct TopRequest: Hashable, Sendable {
   public var level: TopLevel
   /// What they are sorted by.
   public var order: TopOrder
-  /// How many rows at most, 1 to ``Limits/topRowsMax``.
+  /// How many rows at most, 1 to ``ReportLimits/topRowsMax``.
   public var limit: Int
   /// The part of the nation looked at.
   public var filter: TopFilter
 
   /// Asks for the `limit` largest rows of `level`.
   public init(
-    level: TopLevel, order: TopOrder = .power, limit: Int = Limits.topRowsDefault, filter: TopFilter = TopFilter()
+    level: TopLevel, order: TopOrder = .power, limit: Int = ReportLimits.topRowsDefault, filter: TopFilter = TopFilter()
   ) {
     self.level = level
     self.order = order

@@ -78,7 +78,8 @@ public final class Histogram: Sendable {
 
   /// - Precondition: 1 to ``MetricLimits/histogramBucketsMax`` strictly ascending bounds.
   public init(bounds: [UInt64]) {
-    precondition((1...MetricLimits.histogramBucketsMax).contains(bounds.count), "a histogram with \(bounds.count) buckets")
+    precondition(
+      (1...MetricLimits.histogramBucketsMax).contains(bounds.count), "a histogram with \(bounds.count) buckets")
     precondition(zip(bounds, bounds.dropFirst()).allSatisfy { $0 < $1 }, "histogram bounds must ascend: \(bounds)")
     self.bounds = bounds
     self.counts = (0...bounds.count).map { _ in Counter() }

@@ -1,5 +1,5 @@
 /// The bounds of Bongsu's own metrics. They are told apart from readings of devices, which never pass through here.
-public enum Limits {
+public enum MetricLimits {
   /// Families in one registry; Bongsu has about a hundred.
   public static let familiesMax = 1024
   /// Series in one family. Reason codes and shards stay far below; a label with a node's name in it would not.

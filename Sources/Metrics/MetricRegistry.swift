@@ -107,7 +107,7 @@ public final class MetricRegistry: Sendable {
         let family = MetricFamily(name: name, help: help, kind: kind, unit: unit)
         if let objection = family.nameObjection { preconditionFailure("metric \(name) \(objection)") }
         precondition(!help.isEmpty, "metric \(name) has no help")
-        precondition(state.families.count < Limits.familiesMax, "more than \(Limits.familiesMax) metrics")
+        precondition(state.families.count < MetricLimits.familiesMax, "more than \(MetricLimits.familiesMax) metrics")
         state.families.append(family)
         state.indices[name] = index
       }
@@ -118,20 +118,20 @@ public final class MetricRegistry: Sendable {
       precondition(
         !family.series.contains { $0.labels == labels }, "metric \(name) is registered twice with labels \(labels)")
       precondition(
-        family.series.count < Limits.seriesPerFamilyMax,
-        "metric \(name) has more than \(Limits.seriesPerFamilyMax) series; is a label unbounded?")
+        family.series.count < MetricLimits.seriesPerFamilyMax,
+        "metric \(name) has more than \(MetricLimits.seriesPerFamilyMax) series; is a label unbounded?")
       state.families[index].series.append(MetricFamily.Series(labels: labels, source: source))
     }
   }
 
   private static func check(_ labels: [MetricLabel], of name: String, kind: MetricFamily.Kind) {
-    precondition(labels.count <= Limits.labelsMax, "metric \(name) has \(labels.count) labels")
+    precondition(labels.count <= MetricLimits.labelsMax, "metric \(name) has \(labels.count) labels")
     precondition(Set(labels.map(\.name)).count == labels.count, "metric \(name) has a label twice: \(labels)")
     for label in labels {
       precondition(MetricFamily.isWellFormed(label.name), "metric \(name) has a label named \(label.name)")
       precondition(label.name != "le" || kind != .histogram, "metric \(name) names a label le")
       precondition(
-        label.value.utf8.count <= Limits.labelValueBytesMax,
+        label.value.utf8.count <= MetricLimits.labelValueBytesMax,
         "metric \(name) has a label value of \(label.value.utf8.count) bytes")
     }
   }

@@ -71,7 +71,7 @@ import Testing
   func largeBody() async throws {
     let fixture = FixtureAggregator()
     try await withServer(APISources(live: fixture, enrolment: fixture)) { port async throws in
-      let body = "{\"comment\":\"" + String(repeating: "x", count: Limits.bodyBytesMax) + "\"}"
+      let body = "{\"comment\":\"" + String(repeating: "x", count: APILimits.bodyBytesMax) + "\"}"
       let answer = try await call(port, "/api/bongsu/v1/join-tokens", method: "POST", body: body)
       #expect(answer.status == 413 && answer.refusal?.code == "body_too_large")
       #expect(try await call(port, "/-/healthy").status == 200)

@@ -57,12 +57,12 @@ import Testing
   @Test("headers and addresses beyond the limit are refused")
   func oversized() async throws {
     try await withServer(APISources(live: FixtureAggregator())) { port async throws in
-      let long = String(repeating: "a", count: Limits.headerBytesMax + 1)
+      let long = String(repeating: "a", count: APILimits.headerBytesMax + 1)
       for text in ["GET /\(long) HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nX: \(long)\r\n\r\n"] {
         let said = try await Self.send(Array(text.utf8), to: port)
         #expect(said.isEmpty || said.hasPrefix("HTTP/1.1 4"), "\(said.prefix(200))")
       }
-      let many = (0...Limits.parametersMax).map { _ in "match=a" }.joined(separator: "&")
+      let many = (0...APILimits.parametersMax).map { _ in "match=a" }.joined(separator: "&")
       let answer = try await call(port, "/api/bongsu/v1/status?" + many)
       #expect(answer.status == 400)
       #expect(try await call(port, "/-/healthy").status == 200)

@@ -23,7 +23,7 @@ import Testing
 
   @Test("a parameter of just the longest length is taken, one byte more is refused")
   func lengths() throws {
-    let longest = String(repeating: "x", count: Limits.parameterBytesMax)
+    let longest = String(repeating: "x", count: APILimits.parameterBytesMax)
     #expect(try QueryParameters("a=" + longest, allowed: ["a"]).text("a") == longest)
     #expect(throws: APIError.self) { try QueryParameters("a=x" + longest, allowed: ["a"]) }
   }

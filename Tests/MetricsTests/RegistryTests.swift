@@ -60,7 +60,7 @@ import Testing
   func unboundedLabel() async {
     await #expect(processExitsWith: .failure) {
       let registry = MetricRegistry()
-      for number in 0...Limits.seriesPerFamilyMax {
+      for number in 0...MetricLimits.seriesPerFamilyMax {
         _ = registry.counter("bongsu_test_things_total", help: "things", labels: ["node": "\(number)"])
       }
     }

@@ -47,7 +47,7 @@ import Testing
     let request = try JSONDecoder().decode(JoinTokenRequest.self, from: Data("{\"count\":3}".utf8))
     #expect(request == JoinTokenRequest(count: 3) && request.objection == nil)
     #expect(JoinTokenRequest(count: 0).objection == "count is 0; it must be 1 to 10000")
-    #expect(JoinTokenRequest(uses: Limits.joinTokenUsesMax + 1).objection?.hasPrefix("uses is 100001") == true)
+    #expect(JoinTokenRequest(uses: ReportLimits.joinTokenUsesMax + 1).objection?.hasPrefix("uses is 100001") == true)
     #expect(JoinTokenRequest(lifeSeconds: 0).objection?.hasPrefix("life_seconds is 0") == true)
     #expect(JoinTokenRequest(nodePatterns: [""]).objection?.hasPrefix("a node pattern has 0 bytes") == true)
     #expect(JoinTokenRequest(comment: String(repeating: "가", count: 86)).objection?.contains("258 bytes") == true)
