@@ -32,6 +32,7 @@ public struct LogReader: ~Copyable {
   private var waiting: [UInt64]
   private var file: DiskFile?
   private var segment = ""
+  private var segmentFirst: UInt64 = 0
   private var segmentBytes: Int64 = 0
   private var salt: UInt32 = 0
   /// Where the next record should start, and the number of the last good one, or of the last one known to be lost.
@@ -116,6 +117,12 @@ public struct LogReader: ~Copyable {
     }
   }
 
+  /// Where the record that ``next()`` gave last stands; with ``LogReader/payload(at:number:disk:log:limits:)`` it can be
+  /// read again without a walk.
+  public var place: RecordPlace {
+    RecordPlace(segment: segmentFirst, offset: payloadOffset - Int64(RecordFormat.headerBytes))
+  }
+
   /// Lends the payload of the record that ``next()`` gave last.
   public mutating func withPayload<Result, Failure: Error>(
     _ body: (RawSpan) throws(Failure) -> Result
@@ -129,6 +136,7 @@ public struct LogReader: ~Copyable {
 
   private mutating func open(_ first: UInt64) throws(LogError) -> LogDamage? {
     segment = SegmentFormat.name(log: log, firstNumber: first)
+    segmentFirst = first
     do {
       let opened = try disk.open(segment, .read)
       file = opened

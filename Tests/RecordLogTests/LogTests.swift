@@ -149,6 +149,44 @@ struct LogTests {
     #expect(read.lost == Set(101..<150))
   }
 
+  @Test("a segment that is asked for starts with the next batch")
+  func requestedSegment() throws {
+    let disk = SimulatedDisk(seed: 7)
+    var writer = try LogWriter(disk: disk, log: "test", limits: smallLimits, salt: 1)
+    writer.requestSegment()
+    for round in UInt64(1)...4 {
+      _ = writer.put([1], kind: 0)
+      _ = writer.put([2], kind: 0)
+      try writer.commit()
+      let firsts = writer.segments.map(\.firstNumber)
+      #expect(firsts == (0..<round).map { $0 * 2 + 1 })
+      writer.requestSegment()
+      writer.requestSegment()
+    }
+    #expect(try contents(of: disk).order == Array(1...8))
+    #expect(try contents(of: disk).damage.isEmpty)
+  }
+
+  @Test("an abandoned batch leaves nothing behind a shorter one", arguments: 0..<50)
+  func abandonedBatch(seed: UInt64) throws {
+    let disk = SimulatedDisk(seed: seed)
+    var writer = try LogWriter(disk: disk, log: "test", limits: smallLimits, salt: 1)
+    _ = writer.put([1], kind: 0)
+    try writer.commit()
+    for value in UInt8(0)..<20 { _ = writer.put([value, value], kind: 9) }
+    disk.writeFailurePermille = 1000
+    #expect(throws: LogError.self) { try writer.commit() }
+    disk.writeFailurePermille = 0
+    writer.discardStaged()
+    _ = writer.put([7, 7], kind: 1)
+    try writer.commit()
+    disk.processDies()
+    let read = try contents(of: disk)
+    #expect(read.order == [1, 2])
+    #expect(read.records[2] == [1, 7, 7])
+    #expect(read.damage.isEmpty)
+  }
+
   @Test("a reader that stops at a committed number may run while the writer appends")
   func readsWhileWritten() throws {
     let disk = SimulatedDisk(seed: 8)
