@@ -3,7 +3,7 @@
 /// Hostile bytes are refused with a ``BlockError``; they cannot make it trap, read or write outside its spans, or use
 /// more memory than a block of ``BlockLimits`` needs. One decoder belongs to one thread at a time; its scratch is
 /// reused, so that steady work allocates nothing.
-public struct BlockDecoder: ~Copyable {
+public struct BlockDecoder: ~Copyable, Sendable {
   private var body: [UInt8] = []
   private var prior: [Int64] = []
   private var milliseconds: [Int64] = []

@@ -2,7 +2,7 @@
 ///
 /// One encoder belongs to one thread at a time; its scratch grows to the largest block seen and is reused, so that
 /// steady work allocates nothing. FORMAT.md draws what it writes.
-public struct BlockEncoder: ~Copyable {
+public struct BlockEncoder: ~Copyable, Sendable {
   /// Header and body before compression, and after.
   private var plain: [UInt8] = []
   private var compressed: [UInt8] = []

@@ -41,7 +41,8 @@ struct ColumnChooser {
     switch predictor {
     case .natural: true
     case .previous: plan.powerOffset >= 0
-    case .trend: range.rows &- range.firstRow > 2
+    // Gauges rarely move along a line; in long blocks it is worth a look.
+    case .trend: range.rows &- range.firstRow >= (plan.isCounter ? 3 : 32)
     case .none: !plan.isCounter
     }
   }
@@ -132,26 +133,22 @@ struct ResidualExtent {
     maximum = high / scale.factor
   }
 
+  /// The largest factor that divides all residuals. Mostly 1, which a few residuals show.
   private static func commonScale(_ residuals: Span<Int64>, count: Int) -> Scale {
-    // The greatest common divisor tells which factors can divide all, and mostly falls to 1 after a few residuals.
-    var divisor: Int64 = 0
-    for index in 0..<count {
-      divisor = greatestCommonDivisor(divisor, Int64(residuals.at(index).magnitude))
-      if divisor == 1 { return .one }
+    let scales = Scale.descending
+    var candidate = 0
+    var index = 0
+    while index < count {
+      if scales[candidate].divides(residuals.at(index)) {
+        index &+= 1
+        continue
+      }
+      // Residuals before this one are only known to be multiples of the factor that just failed.
+      repeat { candidate &+= 1 } while !scales[candidate].divides(residuals.at(index))
+      if scales[candidate].factor == 1 { return .one }
+      index = 0
     }
-    var found = Scale.one
-    let all = Scale.all
-    for scale in all where scale.factor > found.factor && divisor % scale.factor == 0 { found = scale }
-    return found
-  }
-
-  private static func greatestCommonDivisor(_ first: Int64, _ second: Int64) -> Int64 {
-    var larger = first
-    var smaller = second
-    while smaller != 0 {
-      (larger, smaller) = (smaller, larger % smaller)
-    }
-    return larger
+    return scales[candidate]
   }
 }
 

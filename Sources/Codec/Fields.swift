@@ -48,6 +48,8 @@ struct Scale {
   static let factors: [Int64] = [1, 10, 15, 1024, 100, 1000, 5, 25, 2, 4, 16, 64, 256, 2048, 4096, 65_536]
   static let all = factors.indices.map { Scale(code: UInt8($0)) }
   static let one = Scale(code: 0)
+  /// All scales, largest factor first.
+  static let descending = all.sorted { $0.factor > $1.factor }
 
   init(code: UInt8) {
     self.code = code

@@ -6,6 +6,9 @@ import BongsuModel
 ///     codec-bench FILE                  tab-separated rows, the contract of a codec candidate
 ///     codec-bench table FILE [NODES]    sizes and speeds by block length, in both unit mappings
 ///     codec-bench metrics FILE [NODES]  bytes per sample of each metric by block length
+///     codec-bench work FILE TICKS encode|decode ROUNDS
+///                                       the same blocks over and over, for callgrind: the difference of two runs
+///                                       divided by its samples is the instructions of one sample
 @main
 enum CodecBench {
   static func main() throws {
@@ -13,9 +16,30 @@ enum CodecBench {
     switch (arguments.first, arguments.count) {
     case ("table"?, 2...): try table(arguments[1], nodes: arguments.count > 2 ? Int(arguments[2]) ?? 64 : 64)
     case ("metrics"?, 2...): try metrics(arguments[1], nodes: arguments.count > 2 ? Int(arguments[2]) ?? 64 : 64)
+    case ("work"?, 5):
+      guard let ticks = Int(arguments[2]), let rounds = Int(arguments[4]) else { return usage() }
+      try work(arguments[1], ticks: ticks, isEncoding: arguments[3] == "encode", rounds: rounds)
     case (let path?, 1): try candidate(path)
-    default: print("usage: codec-bench FILE | table FILE [NODES] | metrics FILE [NODES]")
+    default: usage()
     }
+  }
+
+  private static func usage() {
+    print(
+      """
+      usage: codec-bench FILE | table FILE [NODES] | metrics FILE [NODES] | work FILE TICKS encode|decode ROUNDS
+      """)
+  }
+
+  private static func work(_ path: String, ticks: Int, isEncoding: Bool, rounds: Int) throws {
+    let file = try SampleFile(path: path)
+    let mapping = file.metrics == 12 ? try Mapping.catalogue(file) : Mapping.asIs(file)
+    let shape = BlockShape(try mapping.layout(gpus: file.gpusPerNode))
+    var result = CodecRun()
+    try result.add(
+      rows: file.rows(node: 0, mapping), shape: shape, ticksPerBlock: ticks, framing: ticks == 1 ? .session : .alone,
+      encodeRounds: isEncoding ? rounds : 1, decodeRounds: isEncoding ? 1 : rounds)
+    print("\(result.samples) samples a round, \(rounds) rounds, hash \(result.hash)")
   }
 
   /// Node numbers spread evenly over the file.
@@ -32,7 +56,9 @@ enum CodecBench {
     var result = CodecRun()
     for node in nodes {
       let rows = file.rows(node: node, mapping, only: kept)
-      try result.add(rows: rows, shape: shape, ticksPerBlock: ticks, framing: framing, repeats: repeats)
+      try result.add(
+        rows: rows, shape: shape, ticksPerBlock: ticks, framing: framing, encodeRounds: repeats + 1,
+        decodeRounds: repeats + 1)
     }
     return result
   }

@@ -25,8 +25,11 @@ struct CodecRun {
 
   var bytesPerSample: Double { Double(bytes) / Double(max(samples, 1)) }
 
-  /// Encodes and decodes every block of `rows` and compares; times the whole series, not single blocks.
-  mutating func add(rows: [Int64], shape: BlockShape, ticksPerBlock: Int, framing: Framing, repeats: Int) throws {
+  /// Encodes and decodes every block of `rows`; the first round of each checks and warms up, the others are timed as a
+  /// whole.
+  mutating func add(
+    rows: [Int64], shape: BlockShape, ticksPerBlock: Int, framing: Framing, encodeRounds: Int, decodeRounds: Int
+  ) throws {
     var encoder = BlockEncoder()
     var decoder = BlockDecoder()
     let width = shape.width
@@ -37,7 +40,7 @@ struct CodecRun {
     var decoded = [Int64](repeating: 0, count: ticksPerBlock * width)
     var scratch = [UInt8](repeating: 0, count: shape.payloadBytesMax(rows: ticksPerBlock))
     let input = rows.span
-    for round in 0..<(repeats + 1) {
+    for round in 0..<encodeRounds {
       let start = now()
       var end = 0
       for block in 0..<count {
@@ -57,7 +60,7 @@ struct CodecRun {
       }
       if round > 0 { encodeSeconds += now() - start }
     }
-    for round in 0..<(repeats + 1) {
+    for round in 0..<decodeRounds {
       let start = now()
       var target = decoded.mutableSpan
       for block in 0..<count {
