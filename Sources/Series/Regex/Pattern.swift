@@ -125,18 +125,18 @@ public struct Pattern: Sendable {
         continue
       }
       rest = after
-      if let group = groupIndex(name), group < groups.count, let range = groups[group] {
-        out.append(contentsOf: scalars[range])
-      }
+      let range = groupIndexes(name).lazy.compactMap { $0 < groups.count ? groups[$0] : nil }.first
+      if let range { out.append(contentsOf: scalars[range]) }
     }
     out.append(contentsOf: rest)
     return String(out)
   }
 
-  private func groupIndex(_ name: String) -> Int? {
+  /// The groups a reference may mean: one by number, or all of a name, of which the first that took part counts.
+  private func groupIndexes(_ name: String) -> [Int] {
     let isNumber = name.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 } && name.utf8.count < 9
-    if isNumber, name == "0" || name.utf8.first != 0x30 { return Int(name) }
-    return program.groupNames.firstIndex(of: name).map { $0 + 1 }
+    if isNumber, name == "0" || name.utf8.first != 0x30 { return Int(name).map { [$0] } ?? [] }
+    return program.groupNames.indices.filter { program.groupNames[$0] == name }.map { $0 + 1 }
   }
 
   private static func groupReference(_ text: ArraySlice<Unicode.Scalar>) -> (String, ArraySlice<Unicode.Scalar>)? {

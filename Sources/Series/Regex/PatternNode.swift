@@ -54,39 +54,52 @@ struct CharacterSet: Sendable {
   struct Category: Sendable {
     var name: String
     var isNegated: Bool
+    /// A character belongs when any of its cases does.
+    var ignoresCase: Bool
+
+    func contains(_ scalar: Unicode.Scalar) -> Bool {
+      var belongs = Self.code(scalar).hasPrefix(name)
+      if ignoresCase, !belongs {
+        for (_, others) in CaseFolding.table(in: scalar.value...scalar.value) {
+          for other in others { if let other = Unicode.Scalar(other), Self.code(other).hasPrefix(name) { belongs = true } }
+        }
+      }
+      return belongs != isNegated
+    }
+
+    private static func code(_ scalar: Unicode.Scalar) -> String {
+      UnicodeCategory.code(scalar.properties.generalCategory)
+    }
   }
 
   private(set) var ranges: [ClosedRange<UInt32>] = []
   private(set) var categories: [Category] = []
   var isNegated = false
 
-  mutating func insert(_ range: ClosedRange<UInt32>) { ranges.append(range) }
+  /// Adds characters, and those that differ from them in case only when asked to.
+  mutating func insert(_ range: ClosedRange<UInt32>, ignoringCase: Bool = false) {
+    ranges.append(range)
+    guard ignoringCase else { return }
+    for (_, others) in CaseFolding.table(in: range) { for other in others { ranges.append(other...other) } }
+  }
 
   mutating func insert(_ category: Category) { categories.append(category) }
 
-  /// Adds the members of an ASCII class, or everything but them.
-  mutating func insert(_ members: [ClosedRange<UInt32>], isNegated: Bool) {
+  /// Adds the members of an ASCII class, or everything but them and their other cases.
+  mutating func insert(_ members: [ClosedRange<UInt32>], isNegated: Bool, ignoringCase: Bool) {
     guard isNegated else {
-      ranges.append(contentsOf: members)
+      for range in members { insert(range, ignoringCase: ignoringCase) }
       return
     }
+    var excluded = CharacterSet()
+    for range in members { excluded.insert(range, ignoringCase: ignoringCase) }
+    excluded.normalize()
     var next: UInt32 = 0
-    for range in members.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+    for range in excluded.ranges {
       if range.lowerBound > next { ranges.append(next...(range.lowerBound - 1)) }
       next = range.upperBound + 1
     }
     if next <= 0x10_FFFF { ranges.append(next...0x10_FFFF) }
-  }
-
-  /// Adds to each character those that differ from it in case only.
-  mutating func foldCase() {
-    var folded: [ClosedRange<UInt32>] = []
-    for range in ranges {
-      for (scalar, others) in CaseFolding.table(in: range) where range.contains(scalar) {
-        for other in others { folded.append(other...other) }
-      }
-    }
-    ranges.append(contentsOf: folded)
   }
 
   /// Sorts and merges the ranges; call once after the last insertion.
@@ -111,10 +124,7 @@ struct CharacterSet: Sendable {
       if ranges[middle].upperBound < scalar.value { low = middle + 1 } else { high = middle }
     }
     if low < ranges.count, ranges[low].contains(scalar.value) { return !isNegated }
-    for category in categories {
-      let code = UnicodeCategory.code(scalar.properties.generalCategory)
-      if code.hasPrefix(category.name) != category.isNegated { return !isNegated }
-    }
+    for category in categories where category.contains(scalar) { return !isNegated }
     return isNegated
   }
 }

@@ -174,7 +174,6 @@ struct PatternParser {
     }
     guard peek == ">", !name.isEmpty, isWord else { throw failure("invalid named capture", start, position + 1) }
     position += 1
-    guard !groupNames.contains(name) else { throw PatternError(reason: "duplicate capture group name", fragment: name) }
     groupNames.append(name)
     return groupNames.count
   }
@@ -232,8 +231,7 @@ struct PatternParser {
   private func literal(_ scalar: Unicode.Scalar) -> PatternNode {
     guard flags.ignoresCase else { return .scalar(scalar) }
     var set = CharacterSet()
-    set.insert(scalar.value...scalar.value)
-    set.foldCase()
+    set.insert(scalar.value...scalar.value, ignoringCase: true)
     set.normalize()
     return set.ranges.count == 1 && set.ranges[0].count == 1 ? .scalar(scalar) : .set(set)
   }
@@ -273,7 +271,7 @@ struct PatternParser {
     let start = position
     if let (members, isNegated) = Self.perlClass(next) {
       position += 2
-      set.insert(members, isNegated: isNegated)
+      set.insert(members, isNegated: isNegated, ignoringCase: flags.ignoresCase)
       return true
     }
     guard next == "p" || next == "P" else { return false }
@@ -297,11 +295,11 @@ struct PatternParser {
       isNegated.toggle()
     }
     if name == "Any" {
-      set.insert(isNegated ? [] : [0...0x10_FFFF], isNegated: false)
+      if !isNegated { set.insert(0...0x10_FFFF) }
       return true
     }
     guard UnicodeCategory.names.contains(name) else { throw failure("invalid character class range", start, position) }
-    set.insert(CharacterSet.Category(name: name, isNegated: isNegated))
+    set.insert(CharacterSet.Category(name: name, isNegated: isNegated, ignoresCase: flags.ignoresCase))
     return true
   }
 
@@ -386,10 +384,9 @@ struct PatternParser {
           throw failure("invalid character class range", max(0, rangeStart), position)
         }
       }
-      set.insert(low.value...high.value)
+      set.insert(low.value...high.value, ignoringCase: flags.ignoresCase)
     }
     position += 1
-    if flags.ignoresCase { set.foldCase() }
     set.normalize()
     set.isNegated = isNegated
     return .set(set)
@@ -416,7 +413,7 @@ struct PatternParser {
     guard let members = Self.namedClasses[name] else {
       throw failure("invalid character class range", position, end + 2)
     }
-    set.insert(members, isNegated: isNegated)
+    set.insert(members, isNegated: isNegated, ignoringCase: flags.ignoresCase)
     position = end + 2
     return true
   }
