@@ -29,7 +29,7 @@ public struct APIConfiguration: Sendable {
     guard (0...65_535).contains(port) else { throw .portOutOfRange(port) }
     if let adminToken {
       let isPrintable = adminToken.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-      guard isPrintable, (APILimits.tokenBytesMin...Limits.tokenBytesMax).contains(adminToken.utf8.count) else {
+      guard isPrintable, (APILimits.tokenBytesMin...APILimits.tokenBytesMax).contains(adminToken.utf8.count) else {
         throw .unusableToken(bytes: adminToken.utf8.count)
       }
     }
