@@ -5,7 +5,8 @@ public import BongsuModel
 /// Cells are added word by word; sums and counts add up, extremes take the wider. Everything is integer, so the order
 /// of additions does not matter, and sums over any partition of the nodes agree to the last milliwatt.
 public struct CellTable: Hashable, Sendable {
-  var words: [Int64]
+  /// The table as it is stored: ``wordsPerCell`` words for each cell.
+  public internal(set) var words: [Int64]
   /// Cells in the table.
   public let count: Int
 
@@ -15,6 +16,22 @@ public struct CellTable: Hashable, Sendable {
     words = []
     words.reserveCapacity(count * CellLayout.words)
     for _ in 0..<count { words.append(contentsOf: CellLayout.empty) }
+  }
+
+  /// Words of one cell.
+  public static var wordsPerCell: Int { CellLayout.words }
+
+  /// A table as it was stored; `nil` when `words` do not have the shape of `count` cells.
+  public init?(count: Int, words: [Int64]) {
+    guard words.count == count * CellLayout.words else { return nil }
+    self.count = count
+    self.words = words
+  }
+
+  /// Adds a correction of the same tick and level: late rows enter as if they had been in time.
+  public mutating func add(_ correction: CellTable) {
+    precondition(correction.count == count, "\(correction.count) cells added to \(count)")
+    for cell in 0..<count { add(correction, cell, to: cell) }
   }
 
   /// Totals of `metric` in cell number `cell`; `nil` when the metric is not rolled up.

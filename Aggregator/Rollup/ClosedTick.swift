@@ -10,6 +10,8 @@ public struct ClosedTick: Sendable {
   var tables: [CellTable]
   /// What each meter shows: its real reading, or IT power of its halls times the PUE; mW.
   public internal(set) var meterPower: [MeterPower]
+  /// Facility power of each factory: its meters, and IT power times PUE of halls that hang on none; mW.
+  public internal(set) var factoryPower: [Int64]
 
   /// Facility power behind one meter.
   public struct MeterPower: Hashable, Sendable, BitwiseCopyable {
@@ -27,10 +29,35 @@ public struct ClosedTick: Sendable {
     tick = .earliest
     tables = RollupLevel.allCases.map { CellTable(count: plan.groupCount($0)) }
     meterPower = Array(repeating: MeterPower(), count: plan.tree.meters.count)
+    factoryPower = Array(repeating: 0, count: plan.tree.factories.count)
   }
 
   /// The totals of `level`.
   public subscript(_ level: RollupLevel) -> CellTable { tables[level.rawValue] }
+
+  /// Power with cooling and losses of a group, mW: of meters, factories and the nation; `nil` at other levels, and where
+  /// nobody reported or was estimated.
+  public func facilityMilliwatts(_ level: RollupLevel, _ group: Int) -> Int64? {
+    let table = self[level]
+    guard table.field(.reportingNodes, group) > 0 || table.field(.estimatedGPUs, group) > 0 || isMetered(level, group)
+    else { return nil }
+    switch level {
+    case .meter: return meterPower[group].milliwatts
+    case .factory: return factoryPower[group]
+    case .nation: return factoryPower.reduce(0, +)
+    case .rack, .hall, .allocation, .factoryAllocation: return nil
+    }
+  }
+
+  /// Whether a real meter speaks for the group even when all its nodes are silent.
+  private func isMetered(_ level: RollupLevel, _ group: Int) -> Bool {
+    switch level {
+    case .meter: meterPower[group].isRead
+    case .factory: zip(plan.tree.meters, meterPower).contains { $0.factory.position == group && $1.isRead }
+    case .nation: meterPower.contains { $0.isRead }
+    case .rack, .hall, .allocation, .factoryAllocation: false
+    }
+  }
 
   /// The cell of the whole nation, as number 0 of its table.
   public var nation: CellTable { tables[RollupLevel.nation.rawValue] }

@@ -137,6 +137,14 @@ public struct LevelRollup: Sendable {
       }
       closed.meterPower[index] = power
     }
+    for factory in closed.factoryPower.indices { closed.factoryPower[factory] = 0 }
+    for (index, meter) in plan.tree.meters.enumerated() {
+      closed.factoryPower[meter.factory.position] += closed.meterPower[index].milliwatts
+    }
+    for (hall, entry) in plan.tree.halls.enumerated() where entry.meter == nil {
+      let pue = Int64(plan.tree[entry.factory].puePermille)
+      closed.factoryPower[entry.factory.position] += closed[.hall].totalMilliwatts(hall) * pue / 1000
+    }
   }
 
   private mutating func clearLeaves() {

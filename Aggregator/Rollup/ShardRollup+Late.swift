@@ -12,10 +12,11 @@ struct Silence: Sendable {
   var until = Int64.max
   /// Newest tick whose counters are known so far, and those counters.
   var chainTick: Int64
-  var counters: [Int64]
-  /// Counters of the row at `until` and the energy that was counted there.
-  var countersAtEnd: [Int64] = []
-  var energyAtEnd: Int64 = 0
+  var counters: [EnergyCounter.Reading]
+  /// Counters before the silence and of the row at `until`, and what each GPU was counted there.
+  let countersBefore: [EnergyCounter.Reading]
+  var countersAtEnd: [EnergyCounter.Reading] = []
+  var energyAtEnd: [Int64] = []
 }
 
 /// Corrections of one closed tick.
@@ -120,18 +121,33 @@ extension ShardRollup {
 
   private func newSilence(_ position: Int) -> Silence {
     let member = members[position]
+    let known = Array(counters[member.counterBase..<member.counterBase + member.gpus])
     return Silence(
-      silentAfter: member.lastTick, before: member, chainTick: member.counterTick,
-      counters: Array(counters[member.counterBase..<member.counterBase + member.gpus]))
+      silentAfter: member.lastTick, before: member, chainTick: member.counterTick, counters: known,
+      countersBefore: known)
   }
 
-  /// Notes the counters and the energy of the row that ended a silence.
-  mutating func noteSilenceEnd(_ position: Int, at time: Int64, joules: Int64) {
+  /// Notes what the row that ends a silence will count, before it is counted.
+  mutating func noteSilenceEnd(_ position: Int, at time: Int64, _ row: borrowing Span<Int64>) {
     let key = Int32(position)
-    guard let index = gaps[key]?.lastIndex(where: { $0.until == time }) else { return }
-    let base = members[position].counterBase
-    gaps[key]![index].countersAtEnd = Array(counters[base..<base + members[position].gpus])
-    gaps[key]![index].energyAtEnd = joules
+    guard let index = gaps[key]?.lastIndex(where: { $0.until == time }), var silence = gaps[key]?[index] else { return }
+    let member = members[position]
+    let offsets = programs[member.program].offsets
+    let milliwattsMax = member.traits.gpuMilliwattsMax
+    for gpu in 0..<member.gpus {
+      let counter = EnergyCounter.Reading(
+        value: offsets.energy >= 0 ? row[offsets.energy + gpu] : RowKernel.absent, time: time)
+      let power = offsets.power >= 0 ? row[offsets.power + gpu] : RowKernel.absent
+      let integrated = power == RowKernel.absent ? 0 : power &* member.intervalMilliseconds / 1000
+      let known = silence.counters[gpu]
+      silence.countersAtEnd.append(counter)
+      silence.energyAtEnd.append(
+        counter.isAbsent
+          ? 0
+          : known.isAbsent
+            ? integrated : EnergyCounter.millijoules(from: known, to: counter, milliwattsMax: milliwattsMax))
+    }
+    gaps[key]![index] = silence
   }
 
   /// The silence that `time` lies in; a new one when the member has been silent since before `time`.
@@ -145,34 +161,52 @@ extension ShardRollup {
     return gaps[key]!.count - 1
   }
 
-  /// Energy of a late row, and the correction of the row that ended its silence: what it had counted for both.
+  /// Energy of a late row. What the row that ended the silence had counted for both is taken from that row, so that the
+  /// sum stays what the counters say.
   private mutating func chain(
     _ position: Int, _ index: Int, at time: Int64, _ row: borrowing Span<Int64>
   ) -> Int64 {
     var silence = gaps[Int32(position)]![index]
     guard time > silence.chainTick else { return 0 }
     let member = members[position]
-    let ceilingMax = member.traits.gpuMilliwattsMax
-    let interval = member.intervalMilliseconds
+    let milliwattsMax = member.traits.gpuMilliwattsMax
+    let before = silence.counters
     let joules = EnergyCounter.advance(
-      row, programs[member.program].offsets, &silence.counters, at: 0,
-      ceiling: EnergyCounter.ceiling(
-        milliwattsMax: ceilingMax, from: silence.chainTick, to: time, interval: interval), interval: interval)
+      row, programs[member.program].offsets, &silence.counters, at: 0, time: time, milliwattsMax: milliwattsMax,
+      interval: member.intervalMilliseconds)
     silence.chainTick = time
     if !silence.countersAtEnd.isEmpty {
-      let ceiling = EnergyCounter.ceiling(
-        milliwattsMax: ceilingMax, from: time, to: silence.until, interval: interval)
-      var atEnd: Int64 = 0
-      for gpu in silence.counters.indices
-      where silence.counters[gpu] != RowKernel.absent && silence.countersAtEnd[gpu] != RowKernel.absent {
-        atEnd &+= EnergyCounter.millijoules(
-          from: silence.counters[gpu], to: silence.countersAtEnd[gpu], ceiling: ceiling)
+      var correction: Int64 = 0
+      for gpu in silence.counters.indices where !silence.counters[gpu].isAbsent {
+        let counter = silence.counters[gpu]
+        if !silence.countersAtEnd[gpu].isAbsent {
+          let atEnd = EnergyCounter.millijoules(
+            from: counter, to: silence.countersAtEnd[gpu], milliwattsMax: milliwattsMax)
+          correction &+= atEnd &- silence.energyAtEnd[gpu]
+          silence.energyAtEnd[gpu] = atEnd
+        } else if !before[gpu].isAbsent && before[gpu] != counter {
+          correction &-= passOn(counter, from: before[gpu], gpu, position)
+        }
       }
-      correct(position, at: silence.until, by: atEnd - silence.energyAtEnd)
-      silence.energyAtEnd = atEnd
+      if correction != 0 { correct(position, at: silence.until, by: correction) }
     }
     gaps[Int32(position)]![index] = silence
     return joules
+  }
+
+  /// The row that ended the silence had no counter of this GPU: a later one spans the silence. While it has not come, it
+  /// will count from here. After that it has counted the late row's energy too, which is returned, for the end of the
+  /// silence to give up.
+  private mutating func passOn(
+    _ counter: EnergyCounter.Reading, from before: EnergyCounter.Reading, _ gpu: Int, _ position: Int
+  ) -> Int64 {
+    let place = members[position].counterBase + gpu
+    if counters[place] == before {
+      counters[place] = counter
+      return 0
+    }
+    return EnergyCounter.millijoules(
+      from: before, to: counter, milliwattsMax: members[position].traits.gpuMilliwattsMax)
   }
 
   /// Moves energy away from a tick that has it, open or closed.

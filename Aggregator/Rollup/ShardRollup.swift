@@ -25,7 +25,7 @@ public struct ShardRollup: Sendable {
   var programs: [RowProgram] = []
   private var programByShape: [RowProgram: Int] = [:]
   /// Newest energy counters of all members, each at its `counterBase`.
-  var counters: [Int64] = []
+  var counters: [EnergyCounter.Reading] = []
 
   let step: Int64
   let leafCount: Int
@@ -101,7 +101,7 @@ public struct ShardRollup: Sendable {
         traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
         intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
         counterBase: counters.count, gpus: gpus))
-    counters.append(contentsOf: repeatElement(RowKernel.absent, count: gpus))
+    counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: gpus))
     memberIDs.append(id)
     memberByID[id] = number
     setPace(pace, of: Int(number.position))
@@ -117,9 +117,9 @@ public struct ShardRollup: Sendable {
   ) {
     if gpus > members[position].gpus {
       members[position].counterBase = counters.count
-      counters.append(contentsOf: repeatElement(RowKernel.absent, count: gpus))
+      counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: gpus))
     } else {
-      for gpu in 0..<members[position].gpus { counters[members[position].counterBase + gpu] = RowKernel.absent }
+      for gpu in 0..<members[position].gpus { counters[members[position].counterBase + gpu] = EnergyCounter.Reading() }
     }
     members[position].program = program
     members[position].gpus = gpus
@@ -225,11 +225,11 @@ public struct ShardRollup: Sendable {
     let base = openCell(leaf, at: time)
     let columns = programs[members[position].program].columns
     let offsets = programs[members[position].program].offsets
-    let joules = spendsEnergy ? energy(position, at: time, row) : 0
     if pendingSilenceEnds {
       pendingSilenceEnds = false
-      noteSilenceEnd(position, at: time, joules: joules)
+      noteSilenceEnd(position, at: time, row)
     }
+    let joules = spendsEnergy ? energy(position, at: time, row) : 0
     let activity = RowKernel.activity(
       row, offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
     let power = NodePower(activity, members[position], at: time)
@@ -343,6 +343,16 @@ public struct ShardRollup: Sendable {
     closedThrough = time
     beginWaiting(for: time + step)
   }
+
+  /// Hands out the quantile sketches of the minute that ends with `tick`, which was closed last; `nil` when nothing was
+  /// counted in it, or `tick` ends no minute.
+  public mutating func takeSketches(endingWith tick: Tick) -> SketchFrame? {
+    guard keepsSketches, tick.unixMilliseconds % 60_000 == 0 else { return nil }
+    return sketches.take(minute: tick.unixMilliseconds)
+  }
+
+  /// Quantile sketches of late rows, by minute; each is merged into what the minute had before.
+  public mutating func takeLateSketches() -> [SketchFrame] { sketches.takeLate() }
 
   /// Adds estimates for members that did not deliver `time`.
   private mutating func estimateSilentMembers(at time: Int64) {
