@@ -45,8 +45,8 @@ public final class HostSource: DeviceSource {
   }
 
   public func release() {
-    packages.files = []
-    memories.files = []
+    packages.replace([])
+    memories.replace([])
     processorSensors.files = []
     machineSensors.files = []
     lastEnergy = nil
@@ -188,14 +188,16 @@ struct EnergyZones {
     var counter = CounterExtension()
   }
 
-  var files: [File] = []
+  private(set) var files: [File] = []
+  /// Counts of zones whose files are closed.
+  private var counters: [String: CounterExtension] = [:]
 
-  /// Takes newly opened files; zones that were there keep their counts.
+  /// Takes newly opened files in place of those before; zones go on with their counts, also after having been away.
   mutating func replace(_ opened: [File]) {
-    let before = files
+    for file in files { counters[file.zone] = file.counter }
     files = opened.map { file in
       var file = file
-      if let known = before.first(where: { $0.zone == file.zone }) { file.counter = known.counter }
+      file.counter = counters[file.zone] ?? file.counter
       return file
     }
   }
