@@ -11,22 +11,38 @@ enum LiveScreen {
   ///
   /// The first drawing must succeed. A later failure is shown and the next second tries again, since an aggregator that
   /// restarts is exactly when somebody watches.
-  static func run(drawings: Int?, _ draw: @escaping (_ isFirst: Bool) async throws -> String) async throws {
+  static func run(drawings: Int?, _ draw: @escaping @Sendable (_ isFirst: Bool) async throws -> String) async throws {
     let first = try await draw(true)
     let isTerminal = StandardOutput.isTerminal
     if isTerminal { StandardOutput.write(enter) }
     defer { if isTerminal { StandardOutput.write(leave) } }
     let signals = StopSignals()
     defer { signals.cancel() }
-    show(first, isTerminal: isTerminal, isFirst: true)
-    var drawn = 1
-    while drawings.map({ drawn < $0 }) ?? true {
-      guard await !signals.stopped(within: CommandLimits.watchInterval) else { return }
+    let stops = signals.stops
+    show(first, isTerminal: isTerminal)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await redraw(times: drawings.map { $0 - 1 }, isTerminal: isTerminal, draw) }
+      group.addTask { for await _ in stops { return } }
+      defer { group.cancelAll() }
+      try await group.next()
+    }
+  }
+
+  /// Draws `times` more times, for ever when `nil`, or until the task is cancelled.
+  private static func redraw(
+    times: Int?, isTerminal: Bool, _ draw: @Sendable (_ isFirst: Bool) async throws -> String
+  ) async throws {
+    var drawn = 0
+    while times.map({ drawn < $0 }) ?? true {
       do {
-        show(try await draw(false), isTerminal: isTerminal, isFirst: false)
-      } catch let failure as CommandFailure {
+        try await Task.sleep(for: CommandLimits.watchInterval)
+        show(try await draw(false), isTerminal: isTerminal)
+      } catch {
+        // Whatever fails after a signal fails because of it.
+        if Task.isCancelled { return }
+        guard let failure = error as? CommandFailure else { throw error }
         if isTerminal {
-          show("\(failure)\n", isTerminal: true, isFirst: false)
+          show("\(failure)\n", isTerminal: true)
         } else {
           StandardOutput.printError("bongsu: \(failure)")
         }
@@ -47,22 +63,21 @@ enum LiveScreen {
     return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K" }.joined(separator: "\r\n") + "\u{1B}[J"
   }
 
-  private static func show(_ text: String, isTerminal: Bool, isFirst: Bool) {
+  private static func show(_ text: String, isTerminal: Bool) {
     guard isTerminal else { return StandardOutput.write(text) }
     StandardOutput.write(frame(text, rows: StandardOutput.terminalSize?.rows ?? 24))
   }
 }
 
 /// Turns the signals that ask a process to end into a value to wait for.
-private final class StopSignals {
+private struct StopSignals {
   private let sources: [any DispatchSourceSignal]
-  private let stops: AsyncStream<Void>
-  private let continuation: AsyncStream<Void>.Continuation
+  /// Yields when a signal came. For one waiter, once: waiting that is cancelled ends the stream.
+  let stops: AsyncStream<Void>
 
   init() {
     let (stops, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     self.stops = stops
-    self.continuation = continuation
     sources = [SIGINT, SIGTERM, SIGHUP].map { number in
       _ = signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -72,26 +87,8 @@ private final class StopSignals {
     }
   }
 
-  /// Whether a signal came before `duration` was over.
-  func stopped(within duration: Duration) async -> Bool {
-    let stops = stops
-    return await withTaskGroup(of: Bool.self) { group in
-      group.addTask {
-        for await _ in stops { return true }
-        return false
-      }
-      group.addTask {
-        try? await Task.sleep(for: duration)
-        return false
-      }
-      let first = await group.next() ?? false
-      group.cancelAll()
-      return first
-    }
-  }
-
+  /// Leaves the signals alone again; they stay ignored, since the process is about to end by itself.
   func cancel() {
     for source in sources { source.cancel() }
-    continuation.finish()
   }
 }
