@@ -1,0 +1,70 @@
+public import BongsuRecordLog
+public import BongsuWire
+
+/// Reads one shard's journal entry by entry, over whatever damage there is. Never changes anything, and may run beside
+/// the journal's writer up to a record that is committed.
+///
+///     var replay = try JournalReplay(disk: disk, from: checkpoint.record + 1)
+///     while let event = try replay.next() {
+///       switch event {
+///       case .entry(let record, let entry): replay.withPayload { payload in … }
+///       case .damage(let what): say(what)
+///       }
+///     }
+public struct JournalReplay: ~Copyable {
+  /// What ``next()`` found.
+  public enum Event: Hashable, Sendable {
+    /// The entry of record `record`; of a block, the payload is available until the next call.
+    case entry(record: UInt64, JournalEntry)
+    /// A stretch that could not be read, or a record that cannot be understood; in words.
+    case damage(String)
+  }
+
+  /// Name of the journal's log.
+  public static let logName = "journal"
+
+  private var reader: LogReader
+  private var payloadOffset = 0
+
+  /// Prepares to read.
+  ///
+  /// - Parameters:
+  ///   - from: first record wanted; `nil`: the oldest there is. Records missing in front of the journal are damage.
+  ///   - through: last record wanted.
+  public init(disk: any Disk, from: UInt64? = nil, through: UInt64 = .max) throws(LogError) {
+    reader = try LogReader(
+      disk: disk, log: Self.logName, limits: StoreLimits.journal, from: from, through: through)
+  }
+
+  /// The next entry or damage; `nil` at the end.
+  public mutating func next() throws(LogError) -> Event? {
+    guard let event = try reader.next() else { return nil }
+    switch event {
+    case .damage(let damage): return .damage("journal: \(damage)")
+    case .record(let record):
+      var offset = 0
+      let decoded: Result<JournalEntry, FrameError> = reader.withPayload { payload in
+        do throws(FrameError) {
+          return .success(try JournalEntry(decoding: payload, payloadOffset: &offset))
+        } catch {
+          return .failure(error)
+        }
+      }
+      payloadOffset = offset
+      switch decoded {
+      case .success(let entry): return .entry(record: record.number, entry)
+      case .failure(let error): return .damage("journal: record \(record.number) is not understood: \(error)")
+      }
+    }
+  }
+
+  /// Lends the packed rows of the block that ``next()`` gave last; empty for other entries.
+  public mutating func withPayload<Answer, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Answer
+  ) throws(Failure) -> Answer {
+    let offset = payloadOffset
+    return try reader.withPayload { (payload: RawSpan) throws(Failure) -> Answer in
+      try body(payload.extracting(offset..<payload.byteCount))
+    }
+  }
+}

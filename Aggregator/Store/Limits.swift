@@ -1,0 +1,37 @@
+internal import BongsuRecordLog
+internal import BongsuWire
+
+/// The bounds of the store.
+public enum StoreLimits {
+  /// Bytes of one checkpoint: dedup state of 65,000 nodes with all their ranges open needs 75 MiB.
+  public static let checkpointBytesMax = 256 << 20
+  /// Blobs in one checkpoint, and bytes of a blob's name.
+  public static let checkpointBlobsMax = 1024
+  public static let checkpointNameBytesMax = 64
+
+  /// Metrics and counts of one tier cell.
+  public static let cellMetricsMax = 256
+  public static let cellFieldsMax = 64
+  /// Bytes of a group's key.
+  public static let groupKeyBytesMax = 512
+  /// Shards that one history knows.
+  public static let shardsMax = 64
+  /// Rows that one question may return.
+  public static let answerRowsMax = 1 << 20
+
+  /// Samples that ``RawExport/samples(of:in:maximum:)`` may hold at once: 24 bytes each.
+  public static let exportSamplesMax = 8 << 20
+
+  /// Entries of the audit log that are kept.
+  public static let auditEntriesMax = 100_000
+  /// Bytes of any text in the registry.
+  public static let textBytesMax = 1024
+
+  /// Format of each kind of database file, kept in SQLite's user_version.
+  static let registryVersion = 1
+  static let historyVersion = 1
+
+  /// The bounds of a journal as it is read. Writers stay below.
+  static let journal = LogLimits(
+    segmentBytes: 256 << 20, recordBytesMax: 300 << 10, batchBytesMax: 8 << 20)
+}

@@ -1,0 +1,221 @@
+internal import BongsuCodec
+public import BongsuModel
+public import BongsuRecordLog
+internal import BongsuWire
+
+/// Which raw rows are wanted.
+public struct RawFilter: Sendable {
+  /// First and last tick, both included.
+  public var ticks: ClosedRange<Tick>
+  /// Whether a node's rows are wanted.
+  public var includes: @Sendable (NodeID) -> Bool
+
+  public init(ticks: ClosedRange<Tick>, includes: @escaping @Sendable (NodeID) -> Bool = { _ in true }) {
+    self.ticks = ticks
+    self.includes = includes
+  }
+}
+
+/// What reading raw rows could not give.
+public struct RawLosses: Hashable, Sendable {
+  /// Stretches of a journal that could not be read, in words.
+  public internal(set) var damage: [String] = []
+  /// Rows whose base, layout or node is not in what is left of the journal: behind damage until the node's next
+  /// keyframe.
+  public internal(set) var undecodedRows = 0
+
+  public init() {}
+}
+
+/// Reads stored rows out of the journals, which hold the raw history as far back as their size allows.
+///
+/// Rows of a node come in the order in which they were stored: live ones by time, late ones where they arrived. Each row
+/// that counts comes exactly once. Reading goes through whole journals, a few hundred megabytes a second, and takes
+/// memory for one live row per node.
+public struct RawExport {
+  private let journals: [any Disk]
+
+  /// Reads the journals of all shards.
+  public init(journals: [any Disk]) {
+    self.journals = journals
+  }
+
+  /// Hands every row that `filter` wants to `body`, which answers whether it wants more.
+  ///
+  /// - Parameter through: for each journal the last record to read, so that a journal in use is read as far as it is
+  ///   committed; `nil`: to the end.
+  public func forEachRow(
+    _ filter: RawFilter, through: [UInt64]? = nil,
+    _ body: (_ node: NodeID, _ layout: RowLayout, _ tick: Tick, _ row: Span<Int64>) throws -> Bool
+  ) throws -> RawLosses {
+    var losses = RawLosses()
+    for (index, disk) in journals.enumerated() {
+      var replay = try JournalReplay(disk: disk, through: through?[index] ?? .max)
+      var decoder = RowDecoder(filter)
+      while let event = try replay.next() {
+        switch event {
+        case .damage(let what): losses.damage.append(what)
+        case .entry(_, let entry):
+          let wantsMore = try replay.withPayload { payload in
+            try decoder.take(entry, payload, &losses, body)
+          }
+          guard wantsMore else { return losses }
+        }
+      }
+    }
+    return losses
+  }
+
+  /// One device's readings of one metric.
+  public struct Series: Sendable {
+    public let node: NodeID
+    public let device: Device
+    /// Ascending by tick; absent readings are left out.
+    public internal(set) var samples: [Sample]
+  }
+
+  /// A reading in wire units.
+  public struct Sample: Hashable, Sendable, BitwiseCopyable {
+    public let tick: Tick
+    public let reading: Int64
+  }
+
+  /// All readings of one metric, series by series in the order of nodes and devices, samples in the order of ticks.
+  ///
+  /// - Parameter maximum: samples that may be held at once.
+  /// - Throws: ``StoreError/tooLarge(what:value:limit:)`` when there are more: ask for fewer nodes or a shorter time.
+  public func samples(
+    of metric: MetricID, in filter: RawFilter, through: [UInt64]? = nil, maximum: Int = StoreLimits.exportSamplesMax
+  ) throws -> (series: [Series], losses: RawLosses) {
+    struct Key: Hashable {
+      let node: NodeID
+      let device: Device
+    }
+    var found: [Key: [Sample]] = [:]
+    var count = 0
+    let losses = try forEachRow(filter, through: through) { node, layout, tick, row in
+      guard let column = layout.column(of: metric) else { return true }
+      let devices = layout.devices(in: layout.columns[column].scope)
+      for (position, device) in zip(layout.range(of: column), devices) {
+        guard let reading = SampleValue(bits: row[position]).reading else { continue }
+        count += 1
+        guard count <= maximum else {
+          throw StoreError.tooLarge(what: "samples to export", value: count, limit: maximum)
+        }
+        found[Key(node: node, device: device), default: []].append(Sample(tick: tick, reading: reading))
+      }
+      return true
+    }
+    let series = found.map { key, samples in
+      Series(node: key.node, device: key.device, samples: samples.sorted { $0.tick < $1.tick })
+    }
+    return (
+      series.sorted {
+        ($0.node, $0.device.scope.rawValue, $0.device.index, $0.device.key)
+          < ($1.node, $1.device.scope.rawValue, $1.device.index, $1.device.key)
+      }, losses
+    )
+  }
+}
+
+/// Rebuilds rows from one journal's entries: what a shard does at a restart, without sessions.
+private struct RowDecoder: ~Copyable {
+  private struct Node {
+    var id: NodeID?
+    var isWanted = false
+    var shapes: [Int: BlockShape] = [:]
+    /// The newest row, what is known of it, and its layout: what the next based block may build on.
+    var row: [Int64] = []
+    var rowTick = Int64.min
+    var rowLayout = -1
+    var base = JournalBase()
+  }
+
+  private let filter: RawFilter
+  private var nodes: [NodeNumber: Node] = [:]
+  private var decoder = BlockDecoder()
+  private var scratch: [Int64] = []
+
+  init(_ filter: RawFilter) { self.filter = filter }
+
+  /// Takes an entry; `false` when the reader wants no more.
+  mutating func take(
+    _ entry: JournalEntry, _ payload: RawSpan, _ losses: inout RawLosses,
+    _ body: (NodeID, RowLayout, Tick, Span<Int64>) throws -> Bool
+  ) throws -> Bool {
+    switch entry {
+    case .node(let number, let id):
+      nodes[number, default: Node()].id = id
+      nodes[number, default: Node()].isWanted = filter.includes(id)
+    case .layout(let number, _, let announcement):
+      nodes[number, default: Node()].shapes[announcement.number] = BlockShape(announcement.layout)
+      // A number with a new meaning makes the row of the old one worthless as a base.
+      if nodes[number]?.rowLayout == announcement.number { nodes[number]?.base.streamChanged() }
+    case .stream(let number, _, _): nodes[number]?.base.streamChanged()
+    case .gap, .run: break
+    case .block(let block): return try take(block, payload, &losses, body)
+    }
+    return true
+  }
+
+  private mutating func take(
+    _ block: JournalBlock, _ payload: RawSpan, _ losses: inout RawLosses,
+    _ body: (NodeID, RowLayout, Tick, Span<Int64>) throws -> Bool
+  ) throws -> Bool {
+    guard let node = nodes[block.node], let id = node.id, let shape = node.shapes[block.header.layoutNumber] else {
+      losses.undecodedRows += block.header.rowCount
+      return true
+    }
+    guard node.isWanted else { return true }
+    guard decode(block, payload, node, shape) else {
+      losses.undecodedRows += block.header.rowCount
+      return true
+    }
+    let width = shape.width
+    for row in 0..<block.header.rowCount where block.parts.isEmpty || block.parts.contains(where: { $0.contains(row) })
+    {
+      let tick = block.firstTick.advanced(by: row, of: shape.layout.interval)
+      guard filter.ticks.contains(tick) else { continue }
+      let values = scratch.span.extracting((row * width)..<((row + 1) * width))
+      guard try body(id, shape.layout, tick, values) else { return false }
+    }
+    return true
+  }
+
+  /// Decodes a block into the scratch and keeps the newest row that counts as a base.
+  private mutating func decode(
+    _ block: JournalBlock, _ payload: RawSpan, _ node: Node, _ shape: BlockShape
+  ) -> Bool {
+    let width = shape.width
+    let words = block.header.rowCount * width
+    // Moved out for the call, since its span would hold all of `self`.
+    var scratch: [Int64] = []
+    swap(&scratch, &self.scratch)
+    defer { swap(&scratch, &self.scratch) }
+    if scratch.count < words { scratch.append(contentsOf: repeatElement(0, count: words - scratch.count)) }
+    var base = node.base
+    guard base.admits(block, interval: shape.layout.interval) else { return false }
+    var target = scratch.mutableSpan
+    do throws(BlockError) {
+      let count: Int
+      switch block.header.anchor {
+      case .standalone: count = try decoder.decode(payload, shape: shape, base: nil, into: &target)
+      case .based(_, let ticks):
+        guard node.row.count == width, node.rowLayout == block.header.layoutNumber else { return false }
+        count = try decoder.decode(
+          payload, shape: shape, base: node.row.span, ticksSinceBase: Int(ticks), into: &target)
+      }
+      guard count == block.header.rowCount else { return false }
+    } catch {
+      return false
+    }
+    nodes[block.node]?.base = base
+    let last = (block.parts.last?.upperBound ?? block.header.rowCount) - 1
+    let tick = block.firstTick.advanced(by: last, of: shape.layout.interval).unixMilliseconds
+    guard tick > node.rowTick else { return true }
+    nodes[block.node]?.rowTick = tick
+    nodes[block.node]?.rowLayout = block.header.layoutNumber
+    nodes[block.node]?.row = Array(scratch[(last * width)..<((last + 1) * width)])
+    return true
+  }
+}

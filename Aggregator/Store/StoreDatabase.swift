@@ -1,0 +1,100 @@
+internal import BongsuRecordLog
+internal import Foundation
+internal import GRDB
+
+/// One SQLite file with durable commits: write-ahead log, `synchronous = FULL`, checked.
+///
+/// GRDB sets `synchronous = NORMAL` when it turns the write-ahead log on, after `prepareDatabase`, so that a commit could
+/// be lost by a power cut. It is set again on the writer, and read back: a build that loses it does not start.
+///
+/// Thread rule: from any thread; writes wait for each other, reads do not wait for writes. Blocks, so not for data-plane
+/// threads.
+final class StoreDatabase: Sendable {
+  let path: String
+  let pool: DatabasePool
+
+  /// Opens or makes the file and brings it to `version` by the steps of `migrations` (step n makes version n + 1).
+  init(path: String, version: Int, migrations: [@Sendable (Database) throws -> Void]) throws(StoreError) {
+    precondition(migrations.count == version, "\(migrations.count) steps to version \(version)")
+    self.path = path
+    do {
+      var configuration = Configuration()
+      configuration.busyMode = .timeout(10)
+      configuration.maximumReaderCount = 4
+      let pool = try DatabasePool(path: path, configuration: configuration)
+      self.pool = pool
+      try pool.writeWithoutTransaction { db in
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        let synchronous = try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? -1
+        let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode") ?? ""
+        guard synchronous == 2, mode == "wal" else {
+          throw StoreError.notDurable(path: path, synchronous: synchronous, journalMode: mode)
+        }
+      }
+      try pool.write { db in
+        let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        guard found <= version else { throw StoreError.newerFormat(path: path, version: found, supported: version) }
+        for step in found..<version { try migrations[step](db) }
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+      }
+    } catch {
+      throw StoreError(error, path: path)
+    }
+  }
+
+  /// Writes in one transaction.
+  func write<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
+    do { return try pool.write(body) } catch { throw StoreError(error, path: path) }
+  }
+
+  /// Reads one consistent state.
+  func read<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
+    do { return try pool.read(body) } catch { throw StoreError(error, path: path) }
+  }
+
+  /// SQLite's own check of the whole file; `nil` when it is sound. Reads every page.
+  func problem() throws(StoreError) -> String? {
+    let answer = try read { db in try String.fetchOne(db, sql: "PRAGMA quick_check(1)") }
+    return answer == "ok" ? nil : answer ?? "no answer"
+  }
+
+  /// Renames a file and its write-ahead log out of the way, keeping them for inspection.
+  static func setAside(path: String, now unixMilliseconds: Int64) throws(StoreError) {
+    for suffix in ["-wal", "-shm", ""] where FileManager.default.fileExists(atPath: path + suffix) {
+      do {
+        try FileManager.default.moveItem(
+          atPath: path + suffix, toPath: "\(path).damaged-\(unixMilliseconds)\(suffix)")
+      } catch {
+        throw .file(path: path + suffix, code: (error as NSError).code == NSFileWriteOutOfSpaceError ? 28 : 5)
+      }
+    }
+  }
+}
+
+/// A checksum over the fields of a row, so that a damaged page never becomes a value.
+struct RowChecksum {
+  private var bytes: [UInt8] = []
+
+  mutating func add(_ value: Int64) { bytes.append(littleEndian: value) }
+
+  mutating func add(_ value: Int64?) {
+    bytes.append(value == nil ? 0 : 1)
+    if let value { add(value) }
+  }
+
+  mutating func add(_ text: String) {
+    add(Int64(text.utf8.count))
+    bytes += Array(text.utf8)
+  }
+
+  mutating func add(_ data: [UInt8]) {
+    add(Int64(data.count))
+    bytes += data
+  }
+
+  var value: Int64 {
+    var checksum = CRC32C()
+    checksum.update(bytes.span)
+    return Int64(checksum.value)
+  }
+}
