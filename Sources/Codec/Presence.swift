@@ -157,7 +157,7 @@ enum Presence {
 
 /// Presence on its way back: read first, applied to the decoded rows last.
 extension Presence {
-  /// Marks in `marks`, one word per cell, 1 for each absent value.
+  /// Marks in `marks`, one byte per cell, 1 for each absent value.
   static func take(
     _ marks: inout [UInt8], rows: Int, base: Span<Int64>?, _ shape: BlockShape, _ reader: inout BitReader,
     _ bytes: Span<UInt8>

@@ -38,6 +38,7 @@ struct RecordedTraceTests {
         }
         print(line.text(file, ticks))
         #expect(line.chosenBytes <= line.plainBytes)
+        if let ceiling = Self.ceilings[file]?[ticks] { #expect(line.bytesPerSample <= ceiling, "\(file) at \(ticks)") }
         chosenAnywhere += line.compressed
       }
     }
@@ -70,12 +71,23 @@ struct RecordedTraceTests {
     }
   }
 
+  /// Bytes per sample that a change of the encoder must not exceed: a few percent above what was measured.
+  private static let ceilings: [String: [Int: Double]] = [
+    "gpu-bench-single.csv.gz": [1: 0.57, 120: 0.16],
+    "gpu-nvml-mw-4gpu.csv.gz": [1: 1.20, 120: 0.80],
+    "gpu-train-nanogpt-8gpu.csv.gz": [1: 0.50, 10: 0.50, 120: 0.37],
+    "node-infer-a100-3psu.csv.gz": [1: 1.57, 120: 0.69],
+    "node-train-smc-h100.csv.gz": [1: 4.36, 120: 1.58],
+  ]
+
   private struct Line {
     var samples = 0
     var plainBytes = 0
     var chosenBytes = 0
     var compressed = 0
     var blocks = 0
+
+    var bytesPerSample: Double { Double(chosenBytes) / Double(max(samples, 1)) }
 
     mutating func add(_ block: BlockInput, _ shape: BlockShape, _ encoder: inout BlockEncoder) throws {
       encoder.isCompressing = false
@@ -93,7 +105,7 @@ struct RecordedTraceTests {
         String(repeating: " ", count: max(0, width - value.count)) + value
       }
       let saved = Double((plainBytes - chosenBytes) * 1000 / max(plainBytes, 1)) / 10
-      let perSample = Double(chosenBytes * 1000 / max(samples, 1)) / 1000
+      let perSample = (bytesPerSample * 1000).rounded() / 1000
       return file + String(repeating: " ", count: max(0, 32 - file.count)) + column("\(ticks)", 7)
         + column("\(samples)", 9) + column("\(plainBytes)", 11) + column("\(chosenBytes)", 10)
         + column("\(compressed)/\(blocks)", 12) + column("\(saved) %", 8) + column("\(perSample) B/sample", 16)
