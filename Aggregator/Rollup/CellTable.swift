@@ -53,12 +53,13 @@ public struct CellTable: Hashable, Sendable {
 
   /// IT power of the cell, measured and estimated, mW.
   public func totalMilliwatts(_ cell: Int) -> Int64 {
-    field(.measuredPower, cell) + estimatedMilliwatts(cell)
+    // Wrapping, because a broken sensor may claim any power and must not stop the process.
+    field(.measuredPower, cell) &+ estimatedMilliwatts(cell)
   }
 
   /// The part of ``totalMilliwatts(_:)`` that no sensor read, mW.
   public func estimatedMilliwatts(_ cell: Int) -> Int64 {
-    field(.scaledPower, cell) + field(.missingPower, cell)
+    field(.scaledPower, cell) &+ field(.missingPower, cell)
   }
 
   /// Share of expected GPUs that reported; `nil` when none is expected.

@@ -44,7 +44,7 @@ public struct ClosedTick: Sendable {
     switch level {
     case .meter: return meterPower[group].milliwatts
     case .factory: return factoryPower[group]
-    case .nation: return factoryPower.reduce(0, +)
+    case .nation: return factoryPower.reduce(0, &+)
     case .rack, .hall, .allocation, .factoryAllocation: return nil
     }
   }

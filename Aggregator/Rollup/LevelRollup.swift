@@ -132,18 +132,18 @@ public struct LevelRollup: Sendable {
         power = .init(milliwatts: reading.milliwatts, estimatedMilliwatts: 0, isRead: true)
       } else {
         let pue = Int64(meter.puePermille)
-        power.milliwatts = table.totalMilliwatts(index) * pue / 1000
-        power.estimatedMilliwatts = table.estimatedMilliwatts(index) * pue / 1000
+        power.milliwatts = table.totalMilliwatts(index) &* pue / 1000
+        power.estimatedMilliwatts = table.estimatedMilliwatts(index) &* pue / 1000
       }
       closed.meterPower[index] = power
     }
     for factory in closed.factoryPower.indices { closed.factoryPower[factory] = 0 }
     for (index, meter) in plan.tree.meters.enumerated() {
-      closed.factoryPower[meter.factory.position] += closed.meterPower[index].milliwatts
+      closed.factoryPower[meter.factory.position] &+= closed.meterPower[index].milliwatts
     }
     for (hall, entry) in plan.tree.halls.enumerated() where entry.meter == nil {
       let pue = Int64(plan.tree[entry.factory].puePermille)
-      closed.factoryPower[entry.factory.position] += closed[.hall].totalMilliwatts(hall) * pue / 1000
+      closed.factoryPower[entry.factory.position] &+= closed[.hall].totalMilliwatts(hall) &* pue / 1000
     }
   }
 

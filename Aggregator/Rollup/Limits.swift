@@ -29,6 +29,12 @@ public enum Limits {
   /// Power ceiling of a GPU whose model is unknown, for judging energy counters, milliwatts.
   public static let unknownGPUMilliwattsMax: Int64 = 3_000_000
 
-  /// Silences of one node whose energy can still be spread over late rows; older ones stay on the row after them.
+  /// Silences of one node over which late rows can still spread energy; that of older ones stays on the row after them.
   public static let energyGapsMax = 4
+
+  /// Quarter-hours of a meter that late rows can still change: eight days, longer than late rows are accepted.
+  public static let demandIntervalsKept = 8 * 96
+
+  /// Largest power that one meter's demand follows, 5 GW in milliwatts: 900,000 ms of it are half of 63 bits.
+  public static let meterMilliwattsMax: Int64 = 5_000_000_000_000
 }

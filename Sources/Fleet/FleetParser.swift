@@ -100,6 +100,12 @@ struct FleetParser {
       section.complain(
         "typical_power", "is not between idle_power and power_limit", remedy: "order them idle ≤ typical ≤ limit")
     }
+    if let limit, limit > Limits.gpuMilliwattsMax {
+      section.complain(
+        "power_limit",
+        "is \(Quantities.text(milliwatts: limit)), expected at most "
+          + Quantities.text(milliwatts: Limits.gpuMilliwattsMax), remedy: "write the limit of one GPU")
+    }
     section.finish()
     guard let id, let gpusPerNode, let limit, let idle, let typical else { return nil }
     let model = GPUModel(
