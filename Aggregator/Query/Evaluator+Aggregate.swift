@@ -227,17 +227,29 @@ private struct RankingHeap {
     self.isTop = isTop
   }
 
+  /// Of equal values it depends on the shape of the heap which one is given up; taking the root out before the new
+  /// entry goes in makes the choice that Prometheus makes.
   mutating func offer(_ value: Double, _ member: Int) {
-    if entries.count < limit {
-      entries.append(Entry(value: value, member: member))
-      siftUp(entries.count - 1)
-    } else {
-      let worst = entries[0].value
-      let isBetter = isTop ? worst < value : worst > value
-      guard isBetter || (worst.isNaN && !value.isNaN) else { return }
-      entries[0] = Entry(value: value, member: member)
-      siftDown(0)
+    let entry = Entry(value: value, member: member)
+    guard entries.count == limit else {
+      push(entry)
+      return
     }
+    let worst = entries[0].value
+    guard worst.isNaN || (isTop ? worst < value : worst > value) else { return }
+    if limit == 1 {
+      entries[0] = entry
+      return
+    }
+    entries.swapAt(0, entries.count - 1)
+    entries.removeLast()
+    siftDown(0)
+    push(entry)
+  }
+
+  private mutating func push(_ entry: Entry) {
+    entries.append(entry)
+    siftUp(entries.count - 1)
   }
 
   /// Entries from best to worst.
