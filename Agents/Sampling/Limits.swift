@@ -13,6 +13,9 @@ public enum SamplingLimits {
   /// How long the first tick waits for the sources to look for their devices. One that takes longer joins later.
   static let discoveryDeadlineNanoseconds: Int64 = 2_000_000_000
 
+  /// How long a single reading for a terminal waits for sources that look for their devices.
+  static let reportDiscoveryNanoseconds: Int64 = 10_000_000_000
+
   /// A look for devices that takes longer than this is taken for a hang: drivers initialise many GPUs for seconds.
   static let discoveryHangNanoseconds: Int64 = 30_000_000_000
 

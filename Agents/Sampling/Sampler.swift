@@ -70,6 +70,11 @@ public final class Sampler: @unchecked Sendable {
     monitor.locked { pollers.map { ($0.name, $0.reportedCondition) } }
   }
 
+  /// Whether a source has not yet come back from looking for its devices.
+  var isLookingForDevices: Bool {
+    monitor.locked { pollers.contains(where: \.isLookingForDevices) }
+  }
+
   /// Makes the source called `name` let go of its driver and devices, or take them up again. It happens within a
   /// second unless a call hangs; ``conditions`` tells.
   ///

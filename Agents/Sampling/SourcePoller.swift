@@ -67,6 +67,9 @@ final class SourcePoller: @unchecked Sendable {
   /// Whether work is under way whose end is worth waiting for.
   var isPending: Bool { phase != .idle && !isHung }
 
+  /// Whether a look for devices is under way, or its result has not been adopted.
+  var isLookingForDevices: Bool { phase == .discovering || found != nil }
+
   /// Whether the source's values of `tick` can be taken.
   func hasAnswer(for tick: Tick) -> Bool { answer == tick && phase != .reading(tick) }
 
