@@ -33,6 +33,8 @@ public struct BongsuService: Service {
     StateRoutes(live: sources.live).install(in: &table)
     EnrolmentRoutes(control: sources.enrolment).install(in: &table)
     ExportRoutes(source: sources.export).install(in: &table)
+    PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)
+      .install(in: &table)
     var counters = HTTPMetrics(in: metrics)
     responder = table.router(counting: &counters).buildResponder()
   }

@@ -17,6 +17,18 @@ public enum APILimits {
   static let knownNamesShown = 8
   /// Bytes of the asker's own words repeated in a message.
   static let quotedBytesMax = 120
+  /// Bytes of one parameter of a query, and of a form body: expressions that tools generate are long.
+  public static let queryParameterBytesMax = 512 * 1024
+  public static let queryBodyBytesMax = 1024 * 1024
+  /// Selectors of one request for series or labels.
+  public static let selectorsMax = 64
+  /// Queries computed at once; further ones are refused.
+  public static let queriesMax = 20
+  /// A query is given up after this long, whatever it asked for.
+  public static let querySecondsMax: Int64 = 120
+  /// Instants that a query may name, milliseconds since 1970: ten thousand years either way, so that differences fit.
+  static let queryTimeRange: ClosedRange<Int64> = -315_569_520_000_000...315_569_520_000_000
+
   /// Exports at once: each keeps the disk busy.
   static let exportsMax = 4
   /// Bytes gathered before a part of a stream is sent.

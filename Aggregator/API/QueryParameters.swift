@@ -9,17 +9,7 @@ struct QueryParameters {
   ///
   /// `allowed` names what the address knows; of those, `repeatable` may come more than once.
   init(_ query: String?, allowed: [String], repeatable: Set<String> = []) throws(APIError) {
-    guard let query, !query.isEmpty else { return }
-    var count = 0
-    for pair in query.utf8.split(separator: 0x26) {
-      count += 1
-      guard count <= APILimits.parametersMax else {
-        throw APIError(
-          .badParameter, "more than \(APILimits.parametersMax) query parameters", nextStep: "ask in several requests")
-      }
-      let parts = pair.split(separator: 0x3D, maxSplits: 1, omittingEmptySubsequences: false)
-      let name = try Self.decoded(parts[0])
-      let value = parts.count > 1 ? try Self.decoded(parts[1]) : ""
+    for (name, value) in try Self.pairs(of: query, bytesMax: APILimits.parameterBytesMax) {
       guard allowed.contains(name) else {
         throw APIError(
           .unknownParameter, "no parameter \"\(name.quotedForMessage)\" here",
@@ -30,6 +20,28 @@ struct QueryParameters {
       }
       values[name, default: []].append(value)
     }
+  }
+
+  /// Takes a query apart the way Prometheus does: whatever comes is taken, unknown names are nobody's business.
+  init(ofPrometheus query: String?) throws(APIError) {
+    for (name, value) in try Self.pairs(of: query, bytesMax: APILimits.queryParameterBytesMax) {
+      values[name, default: []].append(value)
+    }
+  }
+
+  private static func pairs(of query: String?, bytesMax: Int) throws(APIError) -> [(name: String, value: String)] {
+    guard let query, !query.isEmpty else { return [] }
+    var pairs: [(name: String, value: String)] = []
+    for pair in query.utf8.split(separator: 0x26) {
+      guard pairs.count < APILimits.parametersMax else {
+        throw APIError(
+          .badParameter, "more than \(APILimits.parametersMax) query parameters", nextStep: "ask in several requests")
+      }
+      let parts = pair.split(separator: 0x3D, maxSplits: 1, omittingEmptySubsequences: false)
+      let name = try Self.decoded(parts[0], bytesMax: bytesMax)
+      pairs.append((name, parts.count > 1 ? try Self.decoded(parts[1], bytesMax: bytesMax) : ""))
+    }
+    return pairs
   }
 
   /// The value of `name`, `nil` when it is not given; an empty value counts as not given.
@@ -81,10 +93,12 @@ struct QueryParameters {
   }
 
   /// Undoes percent encoding and `+` for a space (URL Standard, application/x-www-form-urlencoded).
-  private static func decoded(_ text: Substring.UTF8View.SubSequence) throws(APIError) -> String {
-    guard text.count <= APILimits.parameterBytesMax else {
+  private static func decoded(
+    _ text: Substring.UTF8View.SubSequence, bytesMax: Int
+  ) throws(APIError) -> String {
+    guard text.count <= bytesMax else {
       throw APIError(
-        .badParameter, "a query parameter has \(text.count) bytes; at most \(APILimits.parameterBytesMax) are accepted",
+        .badParameter, "a query parameter has \(text.count) bytes; at most \(bytesMax) are accepted",
         nextStep: "shorten it")
     }
     var bytes: [UInt8] = []

@@ -1,4 +1,5 @@
 public import BongsuReports
+public import BongsuSeries
 
 // The seam between the HTTP API and the daemon: the API asks, the daemon answers from its shards, journal and registry.
 // Every method may be called from any task at any time, many at once, and answers within a second or throws. A refusal
@@ -105,12 +106,19 @@ public struct APISources: Sendable {
   public var live: any LiveSource
   public var enrolment: (any EnrolmentControl)?
   public var export: (any ExportSource)?
+  /// What the Prometheus API under `/api/v1/` reads.
+  public var series: (any SeriesSource)?
+  /// What it tells of metrics.
+  public var metadata: [MetricMetadata]
 
   public init(
-    live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil
+    live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
+    series: (any SeriesSource)? = nil, metadata: [MetricMetadata] = []
   ) {
     self.live = live
     self.enrolment = enrolment
     self.export = export
+    self.series = series
+    self.metadata = metadata
   }
 }

@@ -1,0 +1,187 @@
+internal import BongsuQuery
+internal import BongsuReports
+internal import BongsuSeries
+internal import Glibc
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+
+/// The Prometheus HTTP API under `/api/v1/`, of Prometheus 2.42: same parameters, envelope, status codes and errors.
+struct PrometheusRoutes {
+  let series: (any SeriesSource)?
+  let metadata: [MetricMetadata]
+  let version: String
+
+  private typealias Answer =
+    @Sendable (PrometheusParameters, APIRequestContext, any SeriesSource) async throws -> Response
+
+  func install(in table: inout RouteTable) {
+    let runner = QueryRunner()
+    add("/api/v1/query", [.get, .post], &table) { parameters, _, source in
+      try await Self.query(parameters, source, runner)
+    }
+    add("/api/v1/query_range", [.get, .post], &table) { parameters, _, source in
+      try await Self.queryRange(parameters, source, runner)
+    }
+    add("/api/v1/series", [.get, .post], &table) { parameters, _, source in
+      let selectors = try parameters.selectors()
+      guard !selectors.isEmpty else { throw PrometheusError(.badData, "no match[] parameter provided") }
+      let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
+      let sets = try await runner.run { _ in
+        try source.labelSets(matchingAnyOf: selectors, from: start, through: end)
+      }
+      var json = PrometheusJSON()
+      json.append(Array(sets.sorted().prefix(limit)))
+      return json.response()
+    }
+    add("/api/v1/labels", [.get, .post], &table) { parameters, _, source in
+      let selectors = try parameters.selectors()
+      let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
+      let names = try await runner.run { _ in
+        try source.labelNames(matchingAnyOf: selectors, from: start, through: end)
+      }
+      var json = PrometheusJSON()
+      json.append(Array(names.prefix(limit)))
+      return json.response()
+    }
+    add("/api/v1/label/:name/values", [.get], &table) { parameters, context, source in
+      let name = context.parameters.get("name") ?? ""
+      guard LabelName.isValid(name) else {
+        throw PrometheusError(.badData, "invalid label name: \(QuotedText.quote(name))")
+      }
+      let selectors = try parameters.selectors()
+      let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
+      let values = try await runner.run { _ in
+        try source.labelValues(of: name, matchingAnyOf: selectors, from: start, through: end)
+      }
+      var json = PrometheusJSON()
+      json.append(Array(values.prefix(limit)))
+      return json.response()
+    }
+    let known = metadata.sorted { $0.name < $1.name }
+    add("/api/v1/metadata", [.get], &table) { parameters, _, _ in
+      let metric = parameters.text("metric")
+      let wanted = known.filter { metric == nil || $0.name == metric }
+      var json = PrometheusJSON()
+      json.append(Array(wanted.prefix(try parameters.limit())))
+      return json.response()
+    }
+    let version = version
+    add("/api/v1/status/buildinfo", [.get], &table) { _, _, _ in
+      // Clients switch features by this version; ours are those of the language and API that we follow.
+      var json = PrometheusJSON()
+      json.append([
+        ("branch", "bongsu"), ("buildDate", ""), ("buildUser", ""), ("goVersion", ""),
+        ("revision", "bongsu-\(version)"),
+        ("version", "2.42.0"),
+      ])
+      return json.response()
+    }
+  }
+
+  /// Adds a route whose every refusal has the Prometheus form.
+  private func add(
+    _ path: String, _ methods: [HTTPRequest.Method], _ table: inout RouteTable, answer: @escaping Answer
+  ) {
+    let series = series
+    for method in methods {
+      table.on(method, path, right: .read) { request, context, _ in
+        do {
+          guard let series else { throw PrometheusError(.unavailable, "this aggregator has no series to query") }
+          return try await answer(PrometheusParameters(of: request), context, series)
+        } catch let error as PrometheusError {
+          return PrometheusJSON.response(error)
+        } catch let error as QueryError {
+          return PrometheusJSON.response(PrometheusError(error))
+        } catch let error as APIError where error.code == .timedOut {
+          return PrometheusJSON.response(PrometheusError(.timeout, error.message))
+        } catch is CancellationError {
+          return PrometheusJSON.response(PrometheusError(.unavailable, "the aggregator is stopping"))
+        } catch {
+          context.logger.error("query failed", metadata: ["error": "\(error)", "type": "\(type(of: error))"])
+          return PrometheusJSON.response(
+            PrometheusError(.internal, "the query failed inside the aggregator; see \"query failed\" in its log"))
+        }
+      }
+    }
+  }
+
+  private static func query(
+    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ runner: QueryRunner
+  ) async throws -> Response {
+    let time = try parameters.instant("time") ?? now()
+    let engine = try engine(parameters)
+    let text = parameters.text("query") ?? ""
+    return try await runner.run { cancellation in
+      var engine = engine
+      engine.options.cancellation = cancellation
+      var json = PrometheusJSON()
+      json.append(try engine.instant(text, at: time, over: source), at: time)
+      return json.response()
+    }
+  }
+
+  private static func queryRange(
+    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ runner: QueryRunner
+  ) async throws -> Response {
+    func required(_ name: String) throws(PrometheusError) -> Int64 {
+      guard let instant = try parameters.instant(name) else {
+        throw .invalid(name, "cannot parse \"\" to a valid timestamp")
+      }
+      return instant
+    }
+    let start = try required("start")
+    let end = try required("end")
+    guard end >= start else { throw PrometheusError.invalid("end", "end timestamp must not be before start time") }
+    guard let step = try parameters.span("step") else {
+      throw PrometheusError.invalid("step", "cannot parse \"\" to a valid duration")
+    }
+    guard step > 0 else {
+      throw PrometheusError.invalid(
+        "step", "zero or negative query resolution step widths are not accepted. Try a positive integer")
+    }
+    guard (end - start) / step <= Int64(QueryLimits.stepsMax) else {
+      throw PrometheusError(
+        .badData,
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
+    }
+    var engine = try engine(parameters)
+    // One point more than the limit is let through, as there.
+    engine.options.stepsMax = QueryLimits.stepsMax + 1
+    let text = parameters.text("query") ?? ""
+    let options = engine.options
+    return try await runner.run { cancellation in
+      var engine = QueryEngine(options: options)
+      engine.options.cancellation = cancellation
+      var json = PrometheusJSON()
+      json.append(try engine.range(text, from: start, through: end, step: step, over: source))
+      return json.response()
+    }
+  }
+
+  /// An engine that gives up after the asked time, or after ours when that is shorter.
+  private static func engine(_ parameters: PrometheusParameters) throws(PrometheusError) -> QueryEngine {
+    var options = QueryEngine.Options()
+    let most = APILimits.querySecondsMax * 1000
+    let asked = try parameters.span("timeout") ?? most
+    guard asked > 0 else { throw .invalid("timeout", "it must be above zero") }
+    options.timeout = .milliseconds(min(asked, most))
+    return QueryEngine(options: options)
+  }
+
+  private static func start(_ parameters: PrometheusParameters) throws(PrometheusError) -> Int64 {
+    try parameters.instant("start") ?? APILimits.queryTimeRange.lowerBound
+  }
+
+  private static func end(_ parameters: PrometheusParameters) throws(PrometheusError) -> Int64 {
+    try parameters.instant("end") ?? APILimits.queryTimeRange.upperBound
+  }
+
+  /// The wall clock, milliseconds since 1970.
+  private static func now() -> Int64 {
+    var time = timespec()
+    // SAFETY: the kernel writes one `timespec` through the pointer, which outlives the call.
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+  }
+}
