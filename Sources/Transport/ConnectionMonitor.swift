@@ -4,6 +4,8 @@ internal import Synchronization
 /// Something that happened to a connection of a watched socket.
 public struct ConnectionEvent: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
+    /// A listener stands behind this descriptor: see `Listener`.
+    case listening(descriptor: Int32)
     /// A dealer's TCP connection stands; the handshake follows.
     case connected
     /// A listener took a connection with this descriptor; the handshake follows.
@@ -20,13 +22,18 @@ public struct ConnectionEvent: Sendable, Hashable {
     case handshakeProtocolError(code: Int32)
     /// The authority turned the client away with this ZAP status.
     case handshakeRefused(status: Int32)
-    /// Listening, retries and such; libzmq's event number.
+    /// Retries and such; libzmq's event number.
     case other(event: UInt16, value: Int32)
   }
 
   public let kind: Kind
   /// The local or remote endpoint, as libzmq names it.
   public let endpoint: String
+
+  public init(kind: Kind, endpoint: String) {
+    self.kind = kind
+    self.endpoint = endpoint
+  }
 }
 
 /// Reports the connections of one socket.
@@ -87,6 +94,7 @@ extension ConnectionEvent.Kind {
   init(event: UInt16, value: Int32) {
     self =
       switch Int32(event) {
+      case ZMQ_EVENT_LISTENING: .listening(descriptor: value)
       case ZMQ_EVENT_CONNECTED: .connected
       case ZMQ_EVENT_ACCEPTED: .accepted(descriptor: value)
       case ZMQ_EVENT_ACCEPT_FAILED: .acceptFailed(errno: value)

@@ -5,6 +5,12 @@ public struct AdmissionRequest: Sendable, Hashable {
   /// The client's IP address.
   public let address: String
   public let key: PublicKey
+
+  public init(domain: String, address: String, key: PublicKey) {
+    self.domain = domain
+    self.address = address
+    self.key = key
+  }
 }
 
 /// What an authority decides.

@@ -10,6 +10,6 @@ public enum TransportLimits {
   public static let timeoutMax = Duration.seconds(86_400)
   /// Messages that one `MessagePool` holds; its handles keep the slot in 32 bits.
   public static let poolMessagesMax = 1 << 20
-  /// Descriptors kept free of connections for files, the HTTP side and an accept burst: see `ConnectionBudget`.
+  /// Descriptors kept free of connections for files and the HTTP side, beside those for a backlog.
   public static let descriptorReserve = 512
 }

@@ -23,6 +23,11 @@ public struct PollEvent: Sendable, Hashable {
   /// What was given to `add`.
   public let token: UInt64
   public let readiness: Readiness
+
+  public init(token: UInt64, readiness: Readiness) {
+    self.token = token
+    self.readiness = readiness
+  }
 }
 
 /// Waits for any of many sockets and descriptors. Costs O(ready), not O(watched): made for one router as for ten
@@ -39,6 +44,10 @@ public struct Poller: ~Copyable {
 
   public init() throws(TransportError) {
     state = try PollerState()
+  }
+
+  deinit {
+    state.releaseSockets()
   }
 
   /// Watches `socket` until it is closed or removed.
@@ -121,9 +130,13 @@ final class PollerState {
   }
 
   deinit {
-    for entry in entries { entry.socket?.watch = nil }
     if epoll >= 0 { _ = Glibc.close(epoll) }
     unsafe found.deallocate()
+  }
+
+  /// The sockets hold these tables to report their use; without a poller nobody wants to know.
+  func releaseSockets() {
+    for entry in entries { entry.socket?.watch = nil }
   }
 
   func add(_ socket: SocketHandle, _ wanted: Readiness, _ token: UInt64) throws(TransportError) {

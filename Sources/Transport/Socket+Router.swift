@@ -84,7 +84,6 @@ extension Socket {
       0, UInt8(truncatingIfNeeded: peer.number >> 24), UInt8(truncatingIfNeeded: peer.number >> 16),
       UInt8(truncatingIfNeeded: peer.number >> 8), UInt8(truncatingIfNeeded: peer.number),
     ]
-    // SAFETY: the array has no padding.
-    return try trySend(copying: unsafe frame.span.bytes, more: true)
+    return try trySend(copying: frame.span, more: true)
   }
 }

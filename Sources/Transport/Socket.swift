@@ -75,16 +75,13 @@ public struct Socket: ~Copyable {
     handle.close()
   }
 
-  /// Listens. `tcp://127.0.0.1:*` takes a free port: see `lastEndpoint`.
+  /// Listens until the socket is closed. `tcp://127.0.0.1:*` takes a free port: see `lastEndpoint`.
+  ///
+  /// There is no unbind: libzmq's sessions belong to their listener, so it would leave the connections that came in there
+  /// mute, without telling their peers. To let nobody new in, see `Listener.pause()`.
   public mutating func bind(_ endpoint: String) throws(TransportError) {
     // SAFETY: the string lives through the call.
     guard unsafe zmq_bind(handle.touch(), endpoint) == 0 else { throw .last("listen on", endpoint) }
-  }
-
-  /// Stops listening; connections made so far live on. Takes the text of `lastEndpoint`.
-  public mutating func unbind(_ endpoint: String) throws(TransportError) {
-    // SAFETY: the string lives through the call.
-    guard unsafe zmq_unbind(handle.touch(), endpoint) == 0 else { throw .last("stop listening on", endpoint) }
   }
 
   /// Starts connecting, and reconnecting, in the background.

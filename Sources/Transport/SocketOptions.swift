@@ -27,8 +27,9 @@ public struct SocketOptions: Sendable, Hashable {
   public var handshakeTimeout = Duration.seconds(10)
   /// Gives up a connect after this; zero leaves it to the operating system.
   public var connectTimeout = Duration.zero
-  /// Connections the kernel holds for us before they are accepted; also bounded by net.core.somaxconn.
-  public var backlog = 4096
+  /// Connections the kernel holds for us before they are accepted; also bounded by net.core.somaxconn. They come in even
+  /// after `Listener.pause()`, so a `ConnectionBudget` has to leave room for them.
+  public var backlog = 1024
   /// Finds peers behind a silent network cut, which would keep their descriptor for ever; `nil` leaves it off.
   public var keepalive: Keepalive? = Keepalive()
   /// Lets endpoints be IPv6; IPv4 peers then appear as `::ffff:a.b.c.d`.

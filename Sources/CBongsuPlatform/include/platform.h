@@ -7,12 +7,14 @@
 
 /* No _GNU_SOURCE here: it would change structs of the C library that Swift has already imported without it. */
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +71,19 @@ static inline int bongsu_eventfd_signal(int fd) {
 static inline int bongsu_eventfd_drain(int fd) {
   uint64_t count;
   return read(fd, &count, sizeof count) < 0 ? -errno : 0;
+}
+
+/* Makes the kernel drop every packet that arrives at this socket from now on: on a listening socket, new connections. */
+static inline int bongsu_socket_drop_arrivals(int fd) {
+  struct sock_filter code = {.code = BPF_RET | BPF_K, .k = 0};
+  struct sock_fprog program = {.len = 1, .filter = &code};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+/* Ends the above. -ENOENT when it was not in force. */
+static inline int bongsu_socket_accept_arrivals(int fd) {
+  int none = 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) < 0 ? -errno : 0;
 }
 
 /* Binds the calling thread to one core below 1024. */
