@@ -130,7 +130,7 @@ public struct TimeZoneOffset: Hashable, Sendable, CustomStringConvertible {
   /// The instant that `text` names: a day (its local midnight), or a day and a time of day `2026-04-01T09:30[:00]`,
   /// local unless it ends in `Z` or an offset. `nil` when it is none of these.
   public func tick(parsing text: String) -> Tick? {
-    let parts = text.split(whereSeparator: { $0 == "T" || $0 == " " })
+    let parts = text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "T" || $0 == " " })
     guard parts.count == 1 || parts.count == 2, let day = Self.date(parsing: parts[0]) else { return nil }
     let midnight = start(of: day)
     guard parts.count == 2 else { return midnight }

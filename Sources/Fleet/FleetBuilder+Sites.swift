@@ -53,7 +53,8 @@ extension FleetBuilder {
     _ entry: FleetDocument.RackEntry, hall: String, hallIndex: HallIndex, factory: String, path: String,
     lineOfRack: inout [String: Int]
   ) {
-    guard let model = model(of: entry) else { return }
+    // Racks of an unknown model are placed all the same, or every pattern that names their nodes would be a finding.
+    let model = model(of: entry) ?? 0
     let gpus = entry.defaults.gpusPerNode ?? models[model].gpusPerNode
     // A hall may not be read further than the whole nation allows, or a small file could fill the memory.
     guard racks.count + entry.ids.count <= Limits.racksMax else {

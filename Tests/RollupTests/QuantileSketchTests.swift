@@ -78,6 +78,25 @@ struct QuantileSketchTests {
     }
   }
 
+  @Test(
+    "quantiles of every recorded quantity are within 1 % of the exact ones",
+    .enabled(if: RecordedData.isPresent, "needs the recordings of BONGSU_SHARED_DATA"), arguments: RecordedData.files)
+  func recorded(file: String) throws {
+    let traces = try RecordedTrace.read(file)
+    var readings: [String: [Int64]] = [:]
+    for trace in traces {
+      for sample in trace.series.joined() {
+        for (metric, value) in zip(trace.metrics, sample.thousandths) {
+          if let value { readings[metric, default: []].append(value) }
+        }
+      }
+    }
+    #expect(!readings.isEmpty)
+    for (metric, values) in readings {
+      #expect(Self.worstError(values) <= 0.01, "\(metric) of \(file)")
+    }
+  }
+
   @Test("a sketch without readings has no quantile")
   func empty() {
     #expect(QuantileSketch().quantile(0.5) == nil)
