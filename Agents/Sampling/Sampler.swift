@@ -49,8 +49,8 @@ public final class Sampler: @unchecked Sendable {
     thread = WorkerThread(name: "sampler") { self.run() }
   }
 
-  /// Ends sampling: after the call the sink is not called again. Waits for the tick under way, and half a second for
-  /// calls into sources; one that hangs longer is left behind.
+  /// Ends sampling and lets the sources go: after the call the sink is not called again. Waits for the tick under way,
+  /// and half a second for calls into each source; one that hangs longer is left behind.
   ///
   /// - Precondition: called once, after ``start()``, and not from the sink.
   public func stop() {

@@ -130,10 +130,10 @@ final class SourcePoller: @unchecked Sendable {
     if phase == .idle { begin(released ? .releasing : .discovering) }
   }
 
-  /// Ends the thread at its next rest.
+  /// Lets the source go and ends the thread, once a call under way has come back.
   func stop() {
     isStopping = true
-    requested.signal()
+    if phase == .idle, thread != nil || !source.mayBlock { begin(.releasing) }
   }
 
   /// Waits for the thread to end, or leaves it to itself if it hangs in a call. After ``stop()``; monitor not locked.
@@ -236,7 +236,7 @@ final class SourcePoller: @unchecked Sendable {
   }
 
   private func next(after result: Result) -> Phase {
-    if isStopping { return .idle }
+    if isStopping { return result.phase == .releasing ? .idle : .releasing }
     if wantsRelease { return condition == .released ? .idle : .releasing }
     guard isDiscoveryDue || condition == .released else { return .idle }
     // What a look has found is adopted first; the next one waits for its time.
