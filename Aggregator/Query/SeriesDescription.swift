@@ -70,7 +70,7 @@ public struct SeriesDescription: Sendable {
         return
       }
       var value = try signedNumber(signRequired: false)
-      var increment = 0.0
+      var increment: Double?
       if token.kind == .binary(.add) || token.kind == .binary(.subtract) {
         increment = try signedNumber(signRequired: true)
         guard token.kind == .times else { throw unexpected("series values", expected: "\"x\"") }
@@ -82,7 +82,8 @@ public struct SeriesDescription: Sendable {
       // `1x4` is one value and four repetitions of it.
       for _ in 0...(try repetitions(after: values.count)) {
         values.append(value)
-        value += increment
+        // Without an increment a negative zero stays one.
+        if let increment { value += increment }
       }
     }
 
