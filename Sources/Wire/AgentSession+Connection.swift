@@ -10,7 +10,7 @@ extension AgentSession {
     announced = [layouts[currentLayout].number]
     let hello = Hello(
       node: settings.node, stream: state.stream, incarnation: settings.incarnation, boot: settings.boot,
-      anchor: reading, nextSequence: nextSequence, agentVersion: settings.agentVersion,
+      anchor: reading, firstSequenceOfRun: firstOfRun, nextSequence: nextSequence, agentVersion: settings.agentVersion,
       layouts: [layouts[currentLayout]])
     frame.removeAll(keepingCapacity: true)
     hello.encode(into: &frame)
@@ -89,6 +89,9 @@ extension AgentSession {
     }
     durable = welcome.durable
     releaseDurable(&host)
+    // Rows at ticks that the aggregator has already may be refused. They go out by themselves, so that no live block
+    // is based on one.
+    if let newest = welcome.newestTick { pending.sendAlone(through: newest) }
     accountForMissing(&host)
     pump(reading, &host)
   }

@@ -76,7 +76,7 @@ extension AgentSession {
   private func missing(_ first: UInt64, _ last: UInt64, before held: (first: UInt64, last: UInt64, tick: Tick?)?) -> Gap
   {
     let isOfEarlierRun = first < firstOfRun
-    let next = held?.tick ?? (isOfEarlierRun ? firstTickOfRun : nil)
+    let next = held?.tick ?? (isOfEarlierRun ? firstStampOfRun?.tick : nil)
     return Gap(
       reason: isOfEarlierRun ? .agentRestart : .released, firstSequence: first, lastSequence: last, firstTick: nil,
       lastTick: clock.anchorMilliseconds == nil ? nil : next?.advanced(by: -1, of: clock.interval))
@@ -102,16 +102,19 @@ extension AgentSession {
   mutating func startNewStream<Host: AgentSessionHost & ~Copyable>(
     endedBy reason: GapReason, _ reading: ClockReading, _ host: inout Host
   ) {
-    var lost: ClosedRange<Tick>?
-    if let oldest = host.spooledRun(endingAtOrAfter: 1), !oldest.first.isProvisional {
-      let now = Tick(unixMilliseconds: reading.boottimeMilliseconds + clock.offsetMilliseconds)
-      lost = oldest.first.tick...max(oldest.first.tick, now)
+    let now = Tick(unixMilliseconds: reading.boottimeMilliseconds + clock.offsetMilliseconds)
+    var oldest: Tick?
+    let spooled = host.spooledRun(endingAtOrAfter: 1)
+    if let spooled, !spooled.first.isProvisional { oldest = spooled.first.tick }
+    for entry in gaps.entries {
+      if let tick = entry.gap.firstTick, tick < oldest ?? now { oldest = tick }
     }
-    let hasSpooled = host.spooledRun(endingAtOrAfter: 1) != nil
+    // Losses of the old numbering that were not acknowledged are told again as one.
+    let isLosing = spooled != nil || gaps.count > 0
     host.resetSpool()
     gaps.removeAll()
     durable = SequenceSet()
-    let first: UInt64 = hasSpooled ? 2 : 1
+    let first: UInt64 = isLosing ? 2 : 1
     pending.renumber(from: first)
     nextSequence = first + UInt64(pending.count)
     firstOfRun = first
@@ -124,11 +127,11 @@ extension AgentSession {
     // Should this fail, the disk still names the old stream, which a later run finds overtaken in turn.
     if !host.store(state) { setSpoolFailing(true, &host) }
     host.report(.newStream(state.stream))
-    if hasSpooled {
+    if isLosing {
       lose(
         Gap(
-          reason: reason, firstSequence: 1, lastSequence: 1, firstTick: lost?.lowerBound,
-          lastTick: lost?.upperBound), &host)
+          reason: reason, firstSequence: 1, lastSequence: 1, firstTick: oldest,
+          lastTick: clock.anchorMilliseconds == nil ? nil : max(now, oldest ?? now)), &host)
     }
     if phase == .established { end(.connectionLost, reading.boottimeMilliseconds, &host) }
   }

@@ -75,7 +75,7 @@ public struct AgentSession: ~Copyable {
   var gaps = OutgoingGaps()
   /// The first number given in this run of the agent; what is missing below was lost with an earlier run.
   var firstOfRun: UInt64
-  var firstTickOfRun: Tick?
+  var firstStampOfRun: TickStamp?
 
   // Timers, by the boot clock.
   var lastHeard: Int64 = 0
@@ -142,7 +142,7 @@ public struct AgentSession: ~Copyable {
     if nextSequence >= state.leaseEnd { startNewStream(endedBy: .spoolUnavailable, reading, &host) }
     if pending.count >= settings.pendingRowsMax { spill(&host) }
     if pending.count >= settings.pendingRowsMax { dropOldestPending(&host) }
-    if firstTickOfRun == nil { firstTickOfRun = stamp.tick }
+    if firstStampOfRun == nil { firstStampOfRun = stamp }
     pending.append(
       row, sequence: nextSequence, stamp: stamp, layout: layouts[currentLayout].number,
       madeAt: reading.boottimeMilliseconds)
@@ -216,7 +216,9 @@ public struct AgentSession: ~Copyable {
       pending.anchor(at: anchor) { number in
         layouts.first { $0.number == number }?.layout.interval ?? .second
       }
-      if let first = pending.rows.first, first.sequence == firstOfRun { firstTickOfRun = first.stamp.tick }
+      if let first = firstStampOfRun, first.isProvisional {
+        firstStampOfRun = first.anchored(at: anchor, interval: clock.interval)
+      }
     }
     if clock.isCorrected != wasCorrected {
       host.report(.clockCorrected(clock.isCorrected, skewMilliseconds: clock.skewMilliseconds ?? 0))

@@ -15,7 +15,15 @@ extension AggregatorSession {
     _ header: BlockHeader, _ payload: RawSpan, _ at: AggregatorInstant, _ settings: AggregatorSessionSettings,
     _ host: inout Host
   ) {
+    place(header, payload, at, settings, &host)
+    // Only now: an acknowledgement sent before would be taken for complete.
     owe(at, settings, &host)
+  }
+
+  private mutating func place<Host: AggregatorSessionHost & ~Copyable>(
+    _ header: BlockHeader, _ payload: RawSpan, _ at: AggregatorInstant, _ settings: AggregatorSessionSettings,
+    _ host: inout Host
+  ) {
     guard let layout = host.layout(header.layoutNumber, of: node) else {
       reject(header, .unknownLayout, seen: Int64(header.layoutNumber), limit: 0, nil, at, &host)
       return
@@ -95,23 +103,27 @@ extension AggregatorSession {
       number = hole.last + 1
       let first = Int(hole.first - header.firstSequence)
       let count = Int(hole.last - hole.first) + 1
-      let firstTick = place.firstTick + Int64(first) * place.step
-      let lastTick = firstTick + Int64(count - 1) * place.step
-      let bounds = received.tickBounds(ofMissing: hole.first)
-      guard firstTick > bounds.above, lastTick < bounds.below else {
-        let isBelow = firstTick <= bounds.above
-        reject(
-          part(first, count, of: header), .tickTaken, seen: isBelow ? firstTick : lastTick,
-          limit: isBelow ? bounds.above : bounds.below, place.advanced(by: first, count: count), at, &host)
-        continue
+      let free = freeRows(of: hole.first, count, place.advanced(by: first, count: count))
+      if free.lowerBound > 0 {
+        rejectTaken(header, first..<(first + free.lowerBound), place, limit: free.above, at, &host)
       }
-      guard received.insert(hole.first, hole.last, firstTick: firstTick, lastTick: lastTick) else {
+      if free.upperBound < count {
+        rejectTaken(header, (first + free.upperBound)..<(first + count), place, limit: free.below, at, &host)
+      }
+      guard free.lowerBound < free.upperBound else { continue }
+      let rows = (first + free.lowerBound)..<(first + free.upperBound)
+      let part = place.advanced(by: rows.lowerBound, count: rows.count)
+      guard
+        received.insert(
+          header.firstSequence + UInt64(rows.lowerBound), header.firstSequence + UInt64(rows.upperBound) - 1,
+          firstTick: part.firstTick, lastTick: part.lastTick)
+      else {
         isFull = true
         break
       }
-      storedLast = lastTick
+      storedLast = part.lastTick
       // All rows, the usual case, is written as no parts, so that it allocates nothing.
-      if count < header.rowCount { parts.append(first..<(first + count)) }
+      if rows.count < header.rowCount { parts.append(rows) }
     }
     if storedLast != .min {
       let entry = JournalBlock(
@@ -126,6 +138,31 @@ extension AggregatorSession {
       let limit = Int64(WireLimits.sequenceRangesMax)
       reject(header, .rangesFull, seen: limit + 1, limit: limit, place, at, &host)
     }
+  }
+
+  /// Which of the `count` rows from the missing number `first` on have ticks that no stored row can have.
+  private func freeRows(
+    of first: UInt64, _ count: Int, _ place: Placement
+  ) -> (lowerBound: Int, upperBound: Int, above: Int64, below: Int64) {
+    let bounds = received.tickBounds(ofMissing: first)
+    var lower = 0
+    var upper = count
+    if place.firstTick <= bounds.above {
+      lower = Int(min(Int64(count), (bounds.above - place.firstTick) / place.step + 1))
+    }
+    if place.lastTick >= bounds.below {
+      upper = max(lower, Int(max(0, (bounds.below - 1 - place.firstTick).flooredDivision(by: place.step) + 1)))
+    }
+    return (lower, upper, bounds.above, bounds.below)
+  }
+
+  private mutating func rejectTaken<Host: AggregatorSessionHost & ~Copyable>(
+    _ header: BlockHeader, _ rows: Range<Int>, _ place: Placement, limit: Int64, _ at: AggregatorInstant,
+    _ host: inout Host
+  ) {
+    let taken = place.advanced(by: rows.lowerBound, count: rows.count)
+    reject(
+      part(rows.lowerBound, rows.count, of: header), .tickTaken, seen: taken.firstTick, limit: limit, taken, at, &host)
   }
 
   /// After rows were stored: the live row is the base of the next live block, or has ceased to be.

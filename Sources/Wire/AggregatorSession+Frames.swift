@@ -107,7 +107,7 @@ extension AggregatorSession {
     let last = gap.lastTick?.unixMilliseconds ?? min(bounds.below - 1, at.unixMilliseconds)
     // When the range list is full the gap stays open; the agent says it again.
     guard received.insert(gap.firstSequence, gap.lastSequence) else { return }
-    let from = first ?? max(0, last - 86_400_000)
+    let from = first ?? max(0, last - Self.unknownSpan)
     let ticks = from <= last ? Tick(unixMilliseconds: from)...Tick(unixMilliseconds: last) : nil
     consume(
       JournalGap(

@@ -41,28 +41,29 @@ extension AggregatorSession {
   }
 
   /// Decides between the run of the agent that speaks and the one that wants to.
+  ///
+  /// One return of a replaced run may be a late frame of a process that is gone; the second is a machine that lives.
   private mutating func admit<Host: AggregatorSessionHost & ~Copyable>(
     _ new: Incarnation, over newConnection: ConnectionID, _ settings: AggregatorSessionSettings, _ host: inout Host
   ) -> Bool {
     if let current = incarnation, current != new {
       let alternates = fenced.contains(new)
-      if alternates { host.report(.clonedKey(current, new), of: node) }
+      if alternates {
+        alternations = min(alternations, 254) + 1
+        if alternations >= 2 { host.report(.clonedKey(current, new), of: node) }
+      }
       if isConnected {
         if alternates {
-          refuse(newConnection, .clonedKey, "the other one is connected", settings, &host)
+          refuse(newConnection, alternations >= 2 ? .clonedKey : .fenced, "", settings, &host)
           return false
         }
         refuse(connection, .fenced, "", settings, &host)
         host.report(.fenced(current), of: node)
       }
-      fenced.removeAll { $0 == new || $0 == current }
-      fenced.insert(current, at: 0)
-      if fenced.count > Self.fencedMax { fenced.removeLast() }
     } else if isConnected {
       // The same run has come back before its old connection was seen to be gone.
       host.close(connection)
     }
-    incarnation = new
     connection = newConnection
     baseSequence = 0
     return true
@@ -71,13 +72,18 @@ extension AggregatorSession {
   private mutating func welcome<Host: AggregatorSessionHost & ~Copyable>(
     _ hello: Hello, _ at: AggregatorInstant, _ settings: AggregatorSessionSettings, _ host: inout Host
   ) {
-    var isOvertaken = false
-    if stream != hello.stream {
-      replaceStream(by: hello, at, &host)
-    } else if received.highest >= hello.nextSequence {
-      // The agent is about to give numbers that rows have already: its disk is an older copy of itself.
-      isOvertaken = true
+    // Two ways of sharing a numbering: a run that had been replaced is back, and the one that replaced it has used the
+    // same numbers; or a run began at numbers that are used already, since its disk is an older copy of itself.
+    let unused = incarnation == hello.incarnation ? hello.nextSequence : hello.firstSequenceOfRun
+    let isReturning = fenced.contains(hello.incarnation)
+    let isOvertaken = stream == hello.stream && (isReturning || received.highest >= unused)
+    if !isOvertaken, incarnation != hello.incarnation {
+      let isRestart = incarnation != nil
+      follow(hello.incarnation)
+      wrote(host.store(.run(node, hello.incarnation)), committed: at.committedRecord)
+      if isRestart, stream == hello.stream { recordGap(.agentRestart, hello, at, &host) }
     }
+    if stream != hello.stream { replaceStream(by: hello, at, &host) }
     for layout in hello.layouts { host.announce(layout, of: node, hello.stream) }
     let acknowledged = durable(through: at.committedRecord)
     let oldest = max(0, at.unixMilliseconds - settings.retention)
@@ -89,31 +95,46 @@ extension AggregatorSession {
       newestTick: newestTick == .min ? nil : Tick(unixMilliseconds: newestTick), durable: acknowledged
     ).encode(into: &bytes)
     host.send(bytes, over: connection)
+    if isOvertaken {
+      // The run is not followed before it comes back with a stream of its own, so that it is told again if need be.
+      connection = .none
+      return
+    }
     blocksSinceAck = 0
     acknowledgedFloor = acknowledged.floor
     ackDueSince = acknowledged == received ? .max : at.monotonicMilliseconds
   }
 
-  /// Goes over to the agent's new numbering. What the old one still had is lost, from the last stored tick to now.
+  /// Goes over to the agent's new numbering. What the old one still had is lost.
   private mutating func replaceStream<Host: AggregatorSessionHost & ~Copyable>(
     by hello: Hello, _ at: AggregatorInstant, _ host: inout Host
   ) {
     let replaced = stream != nil
+    if replaced { recordGap(.newStream, hello, at, &host) }
     let tickFloor = newestTick == .min ? nil : Tick(unixMilliseconds: newestTick)
     begin(hello.stream, tickFloor: tickFloor)
-    var record = host.store(.stream(node, hello.stream, tickFloor: tickFloor))
-    if replaced {
-      let interval = hello.layouts.first?.layout.interval ?? .second
-      let first = tickFloor?.advanced(by: 1, of: interval)
-      let last = Tick(unixMilliseconds: at.unixMilliseconds)
-      let gap = JournalGap(
-        node: node, sequences: nil, reason: .newStream, ticks: first.flatMap { $0 <= last ? $0...last : nil })
-      record = host.store(.gap(gap))
-      host.report(.gap(gap), of: node)
-    }
+    let record = host.store(.stream(node, hello.stream, tickFloor: tickFloor))
     lastRecord = record
     markRecord = record
     host.report(.newStream(hello.stream, replaced: replaced), of: node)
+  }
+
+  /// Records that rows may be missing: from the first number that is missing, or the last row that is stored, to now. Rows
+  /// that come later from a spool count before it.
+  private mutating func recordGap<Host: AggregatorSessionHost & ~Copyable>(
+    _ reason: GapReason, _ hello: Hello, _ at: AggregatorInstant, _ host: inout Host
+  ) {
+    // What is missing below a stored row has an older tick than that row.
+    let hasHoles = reason == .newStream && !received.ranges.isEmpty
+    let above = hasHoles ? received.floorTick : newestTick
+    var first = Tick(unixMilliseconds: above &+ 1)
+    if above == .min { first = Tick(unixMilliseconds: at.unixMilliseconds - Self.unknownSpan) }
+    let last = Tick(unixMilliseconds: at.unixMilliseconds)
+    guard above != .min || hasHoles, first <= last else { return }
+    let gap = JournalGap(
+      node: node, sequences: nil, reason: reason, ticks: max(first, Tick(unixMilliseconds: 0))...last)
+    wrote(host.store(.gap(gap)), committed: at.committedRecord)
+    host.report(.gap(gap), of: node)
   }
 
   /// Says why a connection gets no session, and ends it.
@@ -139,6 +160,9 @@ extension AggregatorSession {
     self.isRevoked = isRevoked
     if isRevoked, isConnected { refuse(connection, .revoked, "", settings, &host) }
   }
+
+  /// What the registry says of the node's key when the process starts, before any connection.
+  public mutating func setRevoked(whileOffline isRevoked: Bool) { self.isRevoked = isRevoked }
 
   /// The transport lost a connection.
   public mutating func connectionLost<Host: AggregatorSessionHost & ~Copyable>(

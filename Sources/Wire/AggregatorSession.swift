@@ -43,6 +43,8 @@ public struct AggregatorSession: Sendable {
   /// Runs that were replaced while or before another one spoke, newest first.
   var fenced: [Incarnation] = []
   public internal(set) var isRevoked = false
+  /// How often a run that had been replaced spoke again.
+  var alternations: UInt8 = 0
 
   // Base of the next live block: number, tick and layout of the node's live row, 0 when it is not a base.
   var baseSequence: UInt64 = 0
@@ -61,6 +63,8 @@ public struct AggregatorSession: Sendable {
   public internal(set) var skewMilliseconds: Int64 = 0
 
   static let fencedMax = 4
+  /// How far back a gap reaches that begins before everything known of the node, milliseconds: a day.
+  static let unknownSpan: Int64 = 86_400_000
 
   /// A node that is not known yet.
   public init(node: NodeNumber) { self.node = node }
@@ -90,6 +94,7 @@ public struct AggregatorSession: Sendable {
   public mutating func replay(_ entry: JournalEntry, interval: (Int) -> TickInterval?) {
     switch entry {
     case .node, .layout: break
+    case .run(_, let run): follow(run)
     case .stream(_, let stream, let tickFloor): begin(stream, tickFloor: tickFloor)
     case .block(let block):
       guard let interval = interval(block.header.layoutNumber) else { break }
@@ -115,6 +120,9 @@ public struct AggregatorSession: Sendable {
     bytes.appendU64(stream?.rawValue ?? 0)
     bytes.appendI64(newestTick)
     received.encode(into: &bytes)
+    let runs = (incarnation.map { [$0] } ?? []) + fenced
+    bytes.append(UInt8(runs.count))
+    for run in runs { bytes.appendU64(run.rawValue) }
   }
 
   /// Reads what ``encodeCheckpoint(into:)`` wrote, from `offset` on, and moves `offset` behind it.
@@ -128,7 +136,24 @@ public struct AggregatorSession: Sendable {
     received = try SequenceSet(decoding: bytes, at: &cursor)
     durable = received
     mark = received
+    let count = Int(try cursor.u8(.rangeCount, bytes))
+    guard count <= Self.fencedMax + 1 else {
+      throw .outOfRange(field: .rangeCount, value: Int64(count), limit: Int64(Self.fencedMax + 1))
+    }
+    for index in 0..<count {
+      let run = Incarnation(rawValue: try cursor.u64(.incarnation, bytes))
+      if index == 0 { incarnation = run } else { fenced.append(run) }
+    }
     offset = cursor.offset
+  }
+
+  /// Another run of the agent speaks from now on.
+  mutating func follow(_ run: Incarnation) {
+    guard run != incarnation else { return }
+    fenced.removeAll { $0 == run }
+    if let incarnation { fenced.insert(incarnation, at: 0) }
+    if fenced.count > Self.fencedMax { fenced.removeLast() }
+    incarnation = run
   }
 
   /// Starts the numbering of `stream`. Rows at or before `tickFloor` belong to earlier ones.

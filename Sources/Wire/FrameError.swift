@@ -11,6 +11,7 @@ public enum FrameField: String, Sendable {
   case serverTime = "server time"
   case anchorTime = "anchor time"
   case boottime
+  case firstSequence = "first sequence of the run"
   case nextSequence = "next sequence"
   case nodeID = "node id"
   case agentVersion = "agent version"

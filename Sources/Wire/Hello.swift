@@ -30,6 +30,8 @@ public struct Hello: Hashable, Sendable {
   public var boot: BootID
   /// The node's clocks when the frame was made.
   public var anchor: ClockReading
+  /// The first number that this run of the agent gave, or will give.
+  public var firstSequenceOfRun: UInt64
   /// The number that the agent's next row will get.
   public var nextSequence: UInt64
   /// Version of the agent, for people.
@@ -39,7 +41,8 @@ public struct Hello: Hashable, Sendable {
 
   public init(
     versions: ClosedRange<UInt8> = WireVersion.supported, node: NodeID, stream: StreamID, incarnation: Incarnation,
-    boot: BootID, anchor: ClockReading, nextSequence: UInt64, agentVersion: String, layouts: [LayoutAnnouncement]
+    boot: BootID, anchor: ClockReading, firstSequenceOfRun: UInt64, nextSequence: UInt64, agentVersion: String,
+    layouts: [LayoutAnnouncement]
   ) {
     self.versions = versions
     self.node = node
@@ -47,6 +50,7 @@ public struct Hello: Hashable, Sendable {
     self.incarnation = incarnation
     self.boot = boot
     self.anchor = anchor
+    self.firstSequenceOfRun = firstSequenceOfRun
     self.nextSequence = nextSequence
     self.agentVersion = agentVersion
     self.layouts = layouts
@@ -62,6 +66,7 @@ public struct Hello: Hashable, Sendable {
     bytes.appendU64(boot.rawValue)
     bytes.appendI64(anchor.unixMilliseconds)
     bytes.appendI64(anchor.boottimeMilliseconds)
+    bytes.appendU64(firstSequenceOfRun)
     bytes.appendU64(nextSequence)
     bytes.appendText(node.name, max: Limits.nodeIDBytesMax)
     bytes.appendText(agentVersion, max: WireLimits.versionTextBytesMax)
@@ -87,10 +92,15 @@ public struct Hello: Hashable, Sendable {
       throw .outOfRange(
         field: .boottime, value: anchor.boottimeMilliseconds, limit: Int64(WireLimits.boottimeMillisecondsMax))
     }
+    firstSequenceOfRun = try cursor.u64(.firstSequence, frame)
     nextSequence = try cursor.u64(.nextSequence, frame)
     guard (1...WireLimits.sequenceMax).contains(nextSequence) else {
       throw .outOfRange(
         field: .nextSequence, value: Int64(clamping: nextSequence), limit: Int64(WireLimits.sequenceMax))
+    }
+    guard (1...nextSequence).contains(firstSequenceOfRun) else {
+      throw .outOfRange(
+        field: .firstSequence, value: Int64(clamping: firstSequenceOfRun), limit: Int64(nextSequence))
     }
     guard let node = NodeID(try cursor.text(.nodeID, max: Limits.nodeIDBytesMax, frame)) else {
       throw .malformedText(field: .nodeID)

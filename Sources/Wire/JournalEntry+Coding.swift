@@ -8,6 +8,7 @@ extension JournalEntry {
     case stream = 3
     case block = 4
     case gap = 5
+    case run = 6
   }
 
   /// Appends the entry; a block's payload is appended by the caller behind it.
@@ -28,6 +29,10 @@ extension JournalEntry {
       bytes.appendU64(stream.rawValue)
       bytes.append(tickFloor == nil ? 0 : 1)
       if let tickFloor { bytes.appendSigned(tickFloor.unixMilliseconds) }
+    case .run(let node, let run):
+      bytes.append(Kind.run.rawValue)
+      bytes.appendVarint(UInt64(node.rawValue))
+      bytes.appendU64(run.rawValue)
     case .block(let block): block.encode(into: &bytes)
     case .gap(let gap): gap.encode(into: &bytes)
     }
@@ -54,6 +59,7 @@ extension JournalEntry {
       let stream = StreamID(rawValue: try cursor.u64(.stream, record))
       let hasFloor = try cursor.flags(known: 1, record) != 0
       self = .stream(node, stream, tickFloor: hasFloor ? try cursor.tick(record) : nil)
+    case .run: self = .run(node, Incarnation(rawValue: try cursor.u64(.incarnation, record)))
     case .block:
       self = .block(try JournalBlock(node: node, decodingRest: record, at: &cursor))
     case .gap:

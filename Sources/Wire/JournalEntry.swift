@@ -20,6 +20,8 @@ public enum JournalEntry: Hashable, Sendable {
   case layout(NodeNumber, StreamID, LayoutAnnouncement)
   /// A node's numbering starts, or starts anew. Rows up to `tickFloor` (nil: none) belong to earlier streams.
   case stream(NodeNumber, StreamID, tickFloor: Tick?)
+  /// Another run of the node's agent speaks.
+  case run(NodeNumber, Incarnation)
   /// Rows; the payload follows the entry's header and is handed over beside it.
   case block(JournalBlock)
   /// Numbers of the node's stream that are consumed without rows, and the ticks that may be lost with them.
@@ -59,4 +61,37 @@ public struct JournalGap: Hashable, Sendable {
     self.reason = reason
     self.ticks = ticks
   }
+}
+
+/// The row of one node that a based block of the journal may build on, as a reader of the journal follows it.
+///
+/// A reader keeps one for each node, together with the row itself: the newest by tick. After damage a base may be
+/// missing, and decoding on another row would give wrong values; so every block is asked for here, in order, before it is
+/// decoded. Start at the first record of a segment, with an empty value.
+///
+/// The writer keeps one too, emptied with each segment: a block that it does not admit is packed again to stand alone.
+public struct JournalBase: Hashable, Sendable, BitwiseCopyable {
+  /// Number of the row, 0: there is none.
+  private var sequence: UInt64 = 0
+  private var tick = Int64.min
+
+  public init() {}
+
+  /// Whether a block can be decoded on what was read before. The rows that count, when the answer is `true`, are then
+  /// taken into account: the reader keeps the newest.
+  public mutating func admits(_ block: JournalBlock, interval: TickInterval) -> Bool {
+    if case .based(let distance, _) = block.header.anchor {
+      guard sequence != 0, block.header.firstSequence - distance == sequence else { return false }
+    }
+    let last = (block.parts.last?.upperBound ?? block.header.rowCount) - 1
+    let lastTick = block.firstTick.advanced(by: last, of: interval).unixMilliseconds
+    if lastTick > tick {
+      tick = lastTick
+      sequence = block.header.firstSequence + UInt64(last)
+    }
+    return true
+  }
+
+  /// The node's numbering starts anew: numbers before mean other rows.
+  public mutating func streamChanged() { sequence = 0 }
 }

@@ -64,6 +64,13 @@ struct PendingRows {
     return rows.first.map { $0.sequence <= first } ?? false
   }
 
+  /// Rows up to `tick` that were not sent yet are sent standing alone.
+  mutating func sendAlone(through tick: Tick) {
+    for index in rows.indices where rows[index].state == .unsent && rows[index].stamp.tick <= tick {
+      rows[index].state = .late
+    }
+  }
+
   /// A session ended: what it had sent may not have arrived.
   mutating func sessionEnded() {
     for index in rows.indices where rows[index].state == .sent { rows[index].state = .late }

@@ -54,8 +54,9 @@ public struct TickClock: Hashable, Sendable {
   /// How far the node's wall clock was from the aggregator's at the last comparison; `nil` before the first.
   public private(set) var skewMilliseconds: Int64?
 
-  /// Offset by the aggregator's clock at the last comparison.
+  /// Offset by the aggregator's clock at the last comparison, and how much it may be wrong.
   private var serverOffset: Int64?
+  private var uncertainty: Int64 = 0
   /// Label of the last sample; only of meaning while anchored.
   private var lastTick = Int64.min
   private var lastBoottime = Int64.min / 2
@@ -110,9 +111,12 @@ public struct TickClock: Hashable, Sendable {
     // The answer was made at some instant of the round trip; its middle errs by half of it at most.
     let roundTrip = reading.boottimeMilliseconds - sentBoottimeMilliseconds
     guard roundTrip >= 0, roundTrip <= 60_000 else { return false }
+    // An answer that was long on its way says less than an earlier, quicker one.
+    if serverOffset != nil, anchorMilliseconds != nil, roundTrip > Self.toleranceMilliseconds { return false }
     let server = serverUnixMilliseconds - sentBoottimeMilliseconds - roundTrip / 2
     let tolerance = Self.toleranceMilliseconds + roundTrip / 2
     serverOffset = server
+    uncertainty = roundTrip / 2
     skewMilliseconds = reading.offsetMilliseconds - server
     if abs(offsetMilliseconds - server) > tolerance {
       let isLocalGood = abs(reading.offsetMilliseconds - server) <= tolerance
@@ -166,12 +170,12 @@ public struct TickClock: Hashable, Sendable {
       return
     }
     // A clock that was given up must come well within the tolerance before it is trusted again.
-    let tolerance = isCorrected ? Self.toleranceMilliseconds / 2 : Self.toleranceMilliseconds
+    let tolerance = (isCorrected ? Self.toleranceMilliseconds / 2 : Self.toleranceMilliseconds) + uncertainty
     if abs(local - serverOffset) <= tolerance {
       offsetMilliseconds = local
       isCorrected = false
     } else {
-      if !isCorrected, abs(offsetMilliseconds - serverOffset) > Self.toleranceMilliseconds {
+      if !isCorrected, abs(offsetMilliseconds - serverOffset) > Self.toleranceMilliseconds + uncertainty {
         offsetMilliseconds = serverOffset
       }
       isCorrected = true

@@ -44,7 +44,7 @@ struct FrameSamples {
       incarnation: Incarnation(rawValue: random.next()), boot: BootID(rawValue: random.next()),
       anchor: ClockReading(
         unixMilliseconds: Int64(bitPattern: random.next()), boottimeMilliseconds: Int64(number() % (1 << 40))),
-      nextSequence: 1 + number() % (1 << 61), agentVersion: "0.1.0",
+      firstSequenceOfRun: 1 + number() % 1000, nextSequence: 1000 + number() % (1 << 61), agentVersion: "0.1.0",
       layouts: (0..<Int.random(in: 0...2, using: &random)).map {
         LayoutAnnouncement(number: $0, layout: Self.layout)
       })

@@ -22,6 +22,7 @@ struct JournalEntryTests {
         .layout(node, StreamID(rawValue: 9), LayoutAnnouncement(number: 2, layout: FrameSamples.layout)),
         .stream(node, StreamID(rawValue: 1 << 63), tickFloor: samples.tick()),
         .stream(node, StreamID(rawValue: 0), tickFloor: nil),
+        .run(node, Incarnation(rawValue: 77)),
         .block(JournalBlock(node: node, header: block, firstTick: samples.tick())),
         .block(
           JournalBlock(node: node, header: block, firstTick: samples.tick(), parts: half > 0 ? [0..<half] : [])),

@@ -1,0 +1,278 @@
+import BongsuCodec
+import BongsuModel
+import BongsuTestKit
+import BongsuWire
+
+/// A node: its clocks, its disk and, while one runs, its agent.
+final class AgentMachine: AgentSessionHost {
+  let index: Int
+  let node: Int
+  let id: NodeID
+  unowned let world: World
+  var random: SeededRandom
+
+  // Clocks. Wall = true time + error.
+  var bootedAt: Int64
+  var boot: BootID
+  var wallError: Int64 = 0
+  /// The wall clock is put right then.
+  var wallMendsAt = Int64.max
+
+  var store = AgentStore()
+  var oldCopies: [AgentStore] = []
+  var run: AgentRun?
+  var link: Link?
+  /// When the agent starts again; `nil`: it runs, or never.
+  var startsAt: Int64?
+  var layoutIndex = 0
+  /// Samples that are neither acknowledged nor given up, oldest first.
+  var unsettled: [Int] = []
+  var startedNewStream = false
+  /// The aggregator may refuse rows of this machine for their ticks.
+  var tickExcuse: String?
+  /// Its wall clock was wrong at some time.
+  var hasClockFault = false
+  /// Rows of a boot whose clock was wrong and that no aggregator ever answered are believed as they are.
+  var hasForgottenBoot = false
+  /// Taken away for good.
+  var isRetired = false
+
+  private var encoder = BlockEncoder()
+  private var words: [Int64] = []
+
+  init(index: Int, node: Int, id: NodeID, world: World, seed: UInt64) {
+    self.index = index
+    self.node = node
+    self.id = id
+    self.world = world
+    random = SeededRandom(seed: seed)
+    bootedAt = world.now - Int64.random(in: 1000...1_000_000, using: &random)
+    boot = BootID(rawValue: random.next())
+  }
+
+  var reading: ClockReading {
+    ClockReading(unixMilliseconds: world.now + wallError, boottimeMilliseconds: world.now - bootedAt)
+  }
+
+  // MARK: Life
+
+  func start() {
+    startsAt = nil
+    var settings = AgentSessionSettings(
+      node: id, incarnation: Incarnation(rawValue: random.next()), boot: boot, agentVersion: "simulated")
+    settings.leaseRows = world.scenario.leaseRows
+    settings.pendingRowsMax = world.scenario.pendingRowsMax
+    if world.mutation == .dropSpoolTail, !store.runs.isEmpty { store.runs.removeLast() }
+    var state = store.state ?? AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1)
+    if world.mutation == .forgetAnchor { state.anchors = [] }
+    var host = self
+    run = AgentRun(
+      AgentSession(
+        settings: settings, state: state, layouts: store.layouts, layout: world.layouts[layoutIndex],
+        lastTick: store.lastTick, reading: reading, seed: random.next(), host: &host))
+  }
+
+  /// The process is killed: rows in memory are gone.
+  func kill() {
+    guard run != nil else { return }
+    for id in unsettled where !store.holds(world.ledger.samples[id].sequence) {
+      world.ledger.samples[id].excuse = world.ledger.samples[id].excuse ?? "in memory of an agent that was killed"
+    }
+    unsettled.removeAll { !store.holds(world.ledger.samples[$0].sequence) }
+    run = nil
+    if let link { world.network.abandon(link) }
+    link = nil
+  }
+
+  /// The node loses power and boots anew.
+  func powerFails() {
+    kill()
+    if hasClockFault {
+      for id in unsettled where world.ledger.samples[id].stamp.isProvisional {
+        excuse(id, "sampled by a wrong clock in a boot that no aggregator ever answered")
+        hasForgottenBoot = true
+      }
+    }
+    bootedAt = world.now + 3000
+    boot = BootID(rawValue: random.next())
+    startsAt = bootedAt + Int64.random(in: 0...4000, using: &random)
+  }
+
+  /// The spool directory is not what it was.
+  func loseSpool(for other: AgentStore) {
+    for id in unsettled { excuse(id, "in a spool that was lost") }
+    unsettled.removeAll()
+    store = other
+  }
+
+  func excuse(_ id: Int, _ reason: String) {
+    if world.ledger.samples[id].excuse == nil { world.ledger.samples[id].excuse = reason }
+  }
+
+  // MARK: Time
+
+  func step() {
+    if world.now >= wallMendsAt {
+      wallError = 0
+      wallMendsAt = .max
+    }
+    if let startsAt, world.now >= startsAt { start() }
+    guard run != nil else { return }
+    var host = self
+    if let link {
+      while let run, let frame = world.network.arrivedAtAgent(link, now: world.now) {
+        // SAFETY: bytes have no padding.
+        unsafe run.session.receive(frame.span.bytes, reading, &host)
+        settle()
+        if self.link !== link { break }
+      }
+    }
+    sampleIfDue(&host)
+    run?.session.advance(reading, &host)
+    settle()
+  }
+
+  private func sampleIfDue(_ host: inout AgentMachine) {
+    guard !world.isSamplingOver else { return }
+    var stamp: TickStamp?
+    if world.mutation == .trustWallClock {
+      stamp = wallStamp()
+    } else {
+      stamp = run?.session.dueTick(reading)
+    }
+    guard let stamp, let run else { return }
+    let id = world.ledger.samples.count
+    let layout = world.layouts[layoutIndex]
+    world.ledger.samples.append(
+      Ledger.Sample(
+        machine: index, node: node, stamp: stamp, trueUnix: world.now, width: layout.width,
+        stream: run.session.state.stream, sequence: run.session.nextSequence, excuse: tickExcuse))
+    unsettled.append(id)
+    Ledger.row(of: id, width: layout.width, into: &words)
+    let row = words
+    run.session.sample(stamp, row: row.span, reading, &host)
+    settle()
+  }
+
+  /// The mistake of a clock that believes the wall.
+  private func wallStamp() -> TickStamp? {
+    let step = Int64(world.scenario.intervalMilliseconds)
+    let wall = reading.unixMilliseconds
+    guard wall.flooredDivision(by: step) != lastWallTick else { return nil }
+    lastWallTick = wall.flooredDivision(by: step)
+    return TickStamp(
+      tick: Tick(unixMilliseconds: lastWallTick * step), boottimeMilliseconds: reading.boottimeMilliseconds,
+      isProvisional: false, isCorrected: false)
+  }
+  private var lastWallTick: Int64 = 0
+
+  /// Follows the session's numbering where it started anew.
+  private func settle() {
+    guard startedNewStream, let run else { return }
+    startedNewStream = false
+    let inMemory = unsettled.suffix(run.session.pendingRowCount)
+    for id in unsettled.dropLast(run.session.pendingRowCount) {
+      excuse(id, "spooled under a numbering that was given up")
+    }
+    var sequence = run.session.nextSequence - UInt64(inMemory.count)
+    for id in inMemory {
+      excuse(id, "renumbered, and older than the newest row stored under the numbering before")
+      world.ledger.samples[id].stream = run.session.state.stream
+      world.ledger.samples[id].sequence = sequence
+      sequence += 1
+    }
+    unsettled = Array(inMemory)
+  }
+
+  // MARK: AgentSessionHost
+
+  func connect() { link = world.network.connect(machine: index) }
+
+  func disconnect() {
+    if let link { world.network.abandon(link) }
+    link = nil
+  }
+
+  func send(_ frame: borrowing [UInt8]) -> Bool {
+    guard let link else { return true }
+    let bytes = copy frame
+    world.note("agent \(index) sends \(World.describe(bytes)) over \(link.connection.rawValue)")
+    if world.mutation == .dropGapFrames, bytes.first.map({ $0 & 0x1F }) == FrameType.gap.rawValue { return true }
+    return world.network.send(bytes, over: link, up: true, now: world.now)
+  }
+
+  func spill(_ run: SpooledRun, rows: borrowing [Int64], losses: inout [SpoolLoss]) -> Bool {
+    if world.mutation == .spoolLies { return true }
+    guard let layout = store.layouts.first(where: { $0.number == run.layoutNumber })?.layout else { return false }
+    var payload: [UInt8] = []
+    do {
+      var changed = copy rows
+      if world.mutation == .damagedValue, changed.count > 1 { changed[1] &+= 1 }
+      try encoder.encode(rows: changed.span, shape: BlockShape(layout), base: nil, appendingTo: &payload)
+    } catch {
+      world.fail("machine \(index): spooled rows cannot be encoded: \(error)")
+      return false
+    }
+    let before = losses.count
+    guard store.spill(run, payload, losses: &losses) else { return false }
+    for loss in losses[before...] { excuse(loss.sequences, "dropped by a full spool") }
+    return true
+  }
+
+  private func excuse(_ sequences: ClosedRange<UInt64>, _ reason: String) {
+    for id in unsettled where sequences.contains(world.ledger.samples[id].sequence) { excuse(id, reason) }
+  }
+
+  func release(_ durable: SequenceSet) {
+    store.release(durable)
+    unsettled.removeAll { id in
+      guard durable.contains(world.ledger.samples[id].sequence) else { return false }
+      world.ledger.samples[id].isAcknowledged = true
+      return true
+    }
+  }
+
+  func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? { store.run(endingAtOrAfter: sequence) }
+
+  func readSpooled(_ run: SpooledRun, appendingTo frame: inout [UInt8]) -> Bool {
+    guard let found = store.runs.first(where: { $0.header == run }) else { return false }
+    frame.append(contentsOf: found.payload)
+    return true
+  }
+
+  func store(_ state: AgentState) -> Bool {
+    if store.isFailing { return false }
+    if world.mutation == .forgetLease, store.state?.stream == state.stream {
+      store.state?.anchors = state.anchors
+      return true
+    }
+    store.state = state
+    return true
+  }
+
+  func store(_ layout: LayoutAnnouncement) -> Bool {
+    // Without a disk the store still knows it while the process runs; spilling fails then anyhow.
+    store.layouts.append(layout)
+    return !store.isFailing
+  }
+
+  func resetSpool() { store.runs.removeAll() }
+
+  func report(_ notice: AgentNotice) {
+    world.note("agent \(index) \(notice)")
+    switch notice {
+    case .newStream: startedNewStream = true
+    case .lost(let gap) where gap.reason == .spoolUnavailable:
+      excuse(gap.firstSequence...gap.lastSequence, "dropped by an agent without a working spool")
+    case .lost(let gap) where gap.reason == .notAnchored:
+      excuse(gap.firstSequence...gap.lastSequence, "sampled by a clock that cannot be related")
+    default: break
+    }
+  }
+}
+
+/// One run of an agent's process.
+final class AgentRun {
+  var session: AgentSession
+  init(_ session: consuming AgentSession) { self.session = session }
+}
