@@ -26,7 +26,8 @@ public enum Admission: Sendable, Hashable {
 /// Knows which keys may come in. Asked once per connection, during its handshake.
 ///
 /// Thread rule: called on the context's admission thread, one request at a time; a slow answer delays every handshake.
-/// Takes effect for new connections: to cut an existing one, see `ConnectionID.shutdown()`.
+/// Takes effect for new connections: to cut an existing one, see `ConnectionID.shutdown()`. Must not hold the context,
+/// which holds it.
 public protocol KeyAuthority: Sendable {
   func decide(_ request: AdmissionRequest) -> Admission
 }

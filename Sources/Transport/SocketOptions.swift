@@ -8,7 +8,8 @@ internal import CZeroMQ
 /// - Fixed routing ids and handover: a peer could take the place of another. The router names its peers itself, and
 ///   identity comes from the key (`Message.userID`).
 public struct SocketOptions: Sendable, Hashable {
-  /// Whole messages queued per peer before sending would block.
+  /// Whole messages queued per peer before sending would block. Beside the messages libzmq takes some 59 KB per TCP peer
+  /// for its own queues and buffers.
   public var sendHighWaterMark = 64
   /// Whole messages queued per peer before its connection is no longer read.
   public var receiveHighWaterMark = 64
