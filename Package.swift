@@ -37,7 +37,9 @@ let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummi
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -90,7 +92,25 @@ let package = Package(
     module("BongsuReports", "Aggregator/Reports"),
     module(
       "BongsuAPI", "Aggregator/API",
-      ["BongsuReports", "BongsuMetrics", hummingbird, lifecycle, logging, nioCore, nioHTTP1, httpTypes]),
+      [
+        "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, lifecycle, logging, nioCore,
+        nioHTTP1, httpTypes,
+      ]),
+
+    module("BongsuQuery", "Aggregator/Query", ["BongsuSeries"]),
+    module("BongsuAlerts", "Aggregator/Alerts", ["BongsuQuery", "BongsuSeries", yams]),
+    program(
+      "bongsu-aggregator", "Aggregator/Daemon",
+      [
+        "BongsuAPI", "BongsuFleet", "BongsuIngest", "BongsuMetrics", "BongsuModel", "BongsuReports", "BongsuRollup",
+        "BongsuTransport", argumentParser, lifecycle, logging, unixSignals,
+      ]),
+    program(
+      "bongsu", "Aggregator/CLI",
+      [
+        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuReports", argumentParser, httpClient, nioCore, nioHTTP1,
+        nioPosix,
+      ]),
 
     // Tests.
     module("BongsuTestKit", "Tests/BongsuTestKit", ["BongsuModel", "BongsuRecordLog"]),

@@ -104,11 +104,11 @@ public final class IngestCounters: Sendable {
     }
   }
 
-  /// Gap records by reason, zeros left out.
-  var gapsByReason: [(reason: GapReason, count: UInt64)] {
+  /// Gap records by reason, with what to do about them; zeros left out.
+  public var gapReasonCounts: [(label: String, nextStep: String, count: UInt64)] {
     GapReason.allCases.compactMap { reason in
       guard let count = gapReasons[reason]?.value, count > 0 else { return nil }
-      return (reason, count)
+      return (reason.label, reason.nextStep, count)
     }
   }
 
@@ -160,7 +160,7 @@ public final class IngestCounters: Sendable {
       acceptFailures.add()
       if code == EMFILE || code == ENFILE { say("a connection could not be taken: no descriptor left") }
     case .handshakeFailed, .handshakeProtocolError, .handshakeRefused: handshakeFailures.add()
-    case .connected, .handshakeSucceeded, .other: break
+    case .connected, .listening, .handshakeSucceeded, .other: break
     }
   }
 

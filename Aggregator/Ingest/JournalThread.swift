@@ -45,9 +45,10 @@ final class JournalThread: @unchecked Sendable {
   /// How the journal is, for status answers.
   var state: JournalState { shared.withLock { $0 } }
 
-  /// Asks the thread to end once what was handed over is on disk, or at once while the disk refuses.
+  /// Asks the thread to end once what was handed over is on disk, or at once while the disk refuses. To be called after
+  /// the shard has ended.
   func requestStop() {
-    isStopping.store(true, ordering: .relaxed)  // a flag of its own: nothing else is published through it
+    isStopping.store(true, ordering: .releasing)  // pairs with the acquire in `run`: what was pushed before is seen
   }
 
   /// Asks for segments whose records are all below `number` to be removed.
@@ -63,11 +64,10 @@ final class JournalThread: @unchecked Sendable {
         _ = commits.tryPush(CommitNotice(slot: slot, record: log.durableNumber))
         continue
       }
+      // The shard has ended before this is set, so nothing can come after an empty ring.
+      if isStopping.load(ordering: .acquiring) { return }
       trim()
-      switch batches.waitForElements(timeout: .milliseconds(200)) {
-      case .ended: return
-      case .ready, .timedOut: if isStopping.load(ordering: .relaxed), batches.isEnded { return }
-      }
+      if batches.waitForElements(timeout: .milliseconds(200)) == .ended { return }
     }
   }
 
@@ -107,7 +107,7 @@ final class JournalThread: @unchecked Sendable {
         publish(stalledBecause: "\(error)")
       }
       for _ in 0..<10 {
-        if isStopping.load(ordering: .relaxed) { return false }
+        if isStopping.load(ordering: .acquiring) { return false }
         pause(milliseconds: 100)
       }
     }

@@ -29,6 +29,8 @@ final class Receiver: @unchecked Sendable {
   private var poller: Poller
   private var monitor: ConnectionMonitor
   private var budget: ConnectionBudget
+  /// What to close while descriptors run short.
+  private var listener: Listener?
   /// The bound address, with the port that was taken.
   let endpoint: String
   /// Which shard serves a connection, and which TCP connection it is. Entries leave when the shard says so.
@@ -230,16 +232,11 @@ final class Receiver: @unchecked Sendable {
   private func drainMonitor() throws(TransportError) {
     while let event = try monitor.nextEvent() {
       counters.connection(event)
-      switch budget.note(event) {
-      case .pause:
-        counters.listenerPaused(true)
-        try? socket.unbind(endpoint)
-      case .resume:
-        counters.listenerPaused(false)
-        try socket.bind(endpoint)
-      case nil:
-        break
-      }
+      if case .listening(let descriptor) = event.kind { listener = Listener(descriptor: descriptor) }
+      guard let step = budget.note(event) else { continue }
+      let isPausing = step == .pause
+      if isPausing { listener?.pause() } else { listener?.resume() }
+      counters.listenerPaused(isPausing)
     }
   }
 }

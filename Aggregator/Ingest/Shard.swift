@@ -204,6 +204,7 @@ final class Shard: @unchecked Sendable {
       guard sessions.indices.contains(Int(node.rawValue)) else { return }
       host.announce(layout, of: node, stream)
     case .stream(let node, _, _): replaySession(entry, Int(node.rawValue))
+    case .run(let node, _): replaySession(entry, Int(node.rawValue))
     case .gap(let gap): replaySession(entry, Int(gap.node.rawValue))
     case .block(let block):
       let index = Int(block.node.rawValue)

@@ -50,7 +50,8 @@ extension ShardRollup {
     if members[position].eraFrom > time || members[position].eraUntil <= time { enterEra(position, at: time) }
     if let index = silence(of: position, around: time) {
       let silence = gaps[Int32(position)]![index]
-      let age = time - silence.silentAfter
+      // A member whose first rows are late has no row before the silence.
+      let age = silence.silentAfter == .min ? 0 : time - silence.silentAfter
       if silence.silentAfter != .min && MissingEstimate.isCurrent(ageMilliseconds: age)
         && members[position].expectedGPUs > 0
       {

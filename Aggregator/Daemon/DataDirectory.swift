@@ -1,0 +1,38 @@
+import Foundation
+
+/// The aggregator's directory on disk.
+///
+///     DIR/format               what wrote it: format version and number of shards
+///     DIR/journal/shard-N/     one journal per shard
+enum DataDirectory {
+  private static let formatVersion = 1
+
+  /// Makes the directory ready, or refuses one that does not fit.
+  static func prepare(_ path: String, shards: Int) throws {
+    let files = FileManager.default
+    do {
+      for shard in 0..<shards {
+        try files.createDirectory(
+          atPath: "\(path)/journal/shard-\(shard)", withIntermediateDirectories: true,
+          attributes: [.posixPermissions: 0o750])
+      }
+    } catch {
+      throw StartFailure("cannot make the data directory \(path): \(error.localizedDescription)")
+    }
+    let mark = "\(path)/format"
+    let expected = "bongsu-data \(formatVersion) shards \(shards)\n"
+    guard let found = try? String(contentsOfFile: mark, encoding: .utf8) else {
+      do {
+        try expected.write(toFile: mark, atomically: true, encoding: .utf8)
+      } catch {
+        throw StartFailure("cannot write \(mark): \(error.localizedDescription)")
+      }
+      return
+    }
+    guard found == expected else {
+      throw StartFailure(
+        "\(path) was written as '\(found.split(separator: "\n").first ?? "")', this start wants "
+          + "'\(expected.dropLast())'; start with the same --shards, or with an empty directory")
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import BongsuIngest
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// The data plane as a service: runs until a graceful shutdown, then stops its threads in order.
+struct IngestService: Service {
+  let engine: IngestEngine
+  let logger: Logger
+
+  func run() async throws {
+    try engine.start()
+    logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoint)"])
+    try? await gracefulShutdown()
+    engine.stop()
+    logger.info("ingest stopped, everything received is on disk")
+  }
+}
+
+/// Ends the process when stored data can no longer be trusted.
+final class FailureSignal: Service {
+  private let continuation: AsyncStream<String>.Continuation
+  private let stream: AsyncStream<String>
+
+  init() {
+    (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+  }
+
+  /// Reports the failure. Any thread.
+  func fail(_ reason: String) { continuation.yield(reason) }
+
+  func run() async throws {
+    try await cancelWhenGracefulShutdown {
+      for await reason in self.stream {
+        throw StartFailure("the journal failed: \(reason); a restart replays what was acknowledged")
+      }
+    }
+  }
+}
+
+/// Once a second: rates for status answers, and the data plane's news into the log.
+struct LiveClock: Service {
+  let live: LiveAnswers
+  let engine: IngestEngine
+  let logger: Logger
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        try? await Task.sleep(for: .seconds(1))
+        live.noteRates()
+        for line in engine.counters.takeNews() { logger.warning("\(line)") }
+      }
+    }
+  }
+}
