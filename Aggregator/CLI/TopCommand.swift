@@ -9,7 +9,7 @@ struct TopCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "top", abstract: "Power, utilization and coverage now, largest first.",
     discussion: """
-      POWER is measured; ESTIMATED comes on top, for GPUs that should report and do not. COVERAGE is the share of the GPUs
+      POWER is measured; ESTIMATED comes on top, for GPUs that should report and do not. COVERAGE is the share of the GPUs \
       in service that reported. Filters cut the figures too: factories filtered by an allocation show its share only.
 
       Example:
