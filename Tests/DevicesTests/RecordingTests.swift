@@ -7,11 +7,16 @@ import Testing
 
 /// Writes `text` to a file of its own and gives its path.
 func temporaryFile(_ text: String, in folder: TemporaryDirectory, name: String = "run.csv") throws -> String {
+  try temporaryFile(Array(text.utf8), in: folder, name: name)
+}
+
+/// Writes `bytes` to a file of its own and gives its path.
+func temporaryFile(_ bytes: [UInt8], in folder: TemporaryDirectory, name: String = "run.csv") throws -> String {
   let path = "\(folder.path)/\(name)"
   let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
   try #require(file >= 0)
   defer { _ = close(file) }
-  var bytes = Array(text.utf8)
+  var bytes = bytes
   // SAFETY: as many bytes are written as the array has.
   try #require(unsafe write(file, &bytes, bytes.count) == bytes.count)
   return path
@@ -123,6 +128,36 @@ struct RecordingTests {
     let text = Self.header + "a,n0,0,1000,1,1,1\na,n1,0,1000,2,1,1\nb,n1,0,2000,3,1,1\n"
     #expect(try recording(text, run: "a", node: "n1").series[.init(gpu: 0, metric: .gpuPower)]?.values == [2000])
     #expect(try recording(text, run: "b").series[.init(gpu: 0, metric: .gpuPower)]?.values == [3000])
+  }
+
+  @Test("damaged files are refused or read, and never end the process")
+  func damaged() throws {
+    var random = SeededRandom(default: 5)
+    let whole = Array((Self.header + (0..<20).map { "a,n0,\($0 % 4),\(1000 + $0),\($0).5,100,4\($0)\n" }.joined()).utf8)
+    let folder = try TemporaryDirectory()
+    var refused = 0
+    for round in 0..<800 {
+      var bytes = whole
+      for _ in 0..<Int.random(in: 1...4, using: &random) {
+        let place = Int.random(in: 0..<bytes.count, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: bytes[place] = UInt8.random(in: 0...255, using: &random)
+        case 1: bytes.remove(at: place)
+        case 2: bytes.insert(UInt8(ascii: "9"), at: place)
+        default: bytes.removeSubrange(place...)
+        }
+        if bytes.isEmpty { break }
+      }
+      let path = try temporaryFile(bytes, in: folder)
+      do throws(RecordingError) {
+        let recording = try Recording(path: path, run: nil, node: nil)
+        #expect(recording.lastMilliseconds >= recording.firstMilliseconds, "seed \(random.seed), round \(round)")
+      } catch {
+        #expect(!error.description.contains("\n"))
+        refused += 1
+      }
+    }
+    #expect(refused > 250 && refused < 800)
   }
 
   @Test(

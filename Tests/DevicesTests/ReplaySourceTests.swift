@@ -82,6 +82,19 @@ struct ReplaySourceTests {
     #expect(source.condition.word == "available")
   }
 
+  @Test("months of a fast loop neither overflow nor lose the counter's exactness")
+  func longLoop() throws {
+    let rows = (0...100).map { "a,n,0,\($0 * 10),100000,1\n" }.joined()
+    let source = try source(rows) { options in
+      options.loops = true
+      options.speed = 1000
+    }
+    _ = read(source, milliseconds: 0)
+    // 100 kW for 200 days: 1.728e15 mJ, from 1.7 million million microjoules a round.
+    let day: Int64 = 86_400_000
+    #expect(read(source, milliseconds: 200 * day)(.gpuEnergy).reading == 100_000 * 200 * day)
+  }
+
   @Test("without loop it ends: readings are absent and it says how to repeat it")
   func ends() throws {
     let source = try source("a,n,0,0,10,1\na,n,0,1000,20,1\n")

@@ -92,8 +92,8 @@ public final class HostSource: DeviceSource {
     defer { lastEnergy = energy.map { ($0, now) } }
     guard let energy, let last = lastEnergy, now > last.nanoseconds else { return nil }
     // A microjoule in a nanosecond is a kilowatt.
-    let milliwatts = Double(energy - last.microjoules) * 1_000_000 / Double(now - last.nanoseconds)
-    return Int64(milliwatts.rounded())
+    let milliwatts = Double(energy &- last.microjoules) * 1_000_000 / Double(now - last.nanoseconds)
+    return Int64(exactly: milliwatts.rounded())
   }
 
   // MARK: Looking around
@@ -209,7 +209,7 @@ struct EnergyZones {
     var isComplete = true
     for index in files.indices {
       if let reading = files[index].number.read() {
-        sum += files[index].counter.add(reading, range: files[index].range)
+        sum &+= files[index].counter.add(reading, range: files[index].range)
       } else {
         isComplete = false
       }
@@ -228,7 +228,7 @@ struct PowerSensors {
     var sum: Int64 = 0
     for file in files {
       guard let microwatts = file.read() else { return nil }
-      sum += microwatts
+      sum &+= microwatts
     }
     return sum / 1000
   }

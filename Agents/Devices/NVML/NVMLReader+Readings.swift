@@ -111,7 +111,10 @@ extension NVMLReader {
     if unsafe attempt(.margin, &device, library.marginTemperature, { unsafe $0(handle, structure) }) {
       set(.temperatureMargin, Int64(unsafe (structure + 4).load(as: Int32.self)) * 10)
     }
-    if let celsius = fieldValues[NVMLField.memoryTemperature.rawValue] { set(.memoryTemperature, celsius * 10) }
+    if let celsius = fieldValues[NVMLField.memoryTemperature.rawValue] {
+      // A field may hold any 63 bits; what is too large to be a reading becomes absent.
+      set(.memoryTemperature, celsius.multipliedReportingOverflow(by: 10).overflow ? .max : celsius * 10)
+    }
   }
 
   private func temperature(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> Int64? {

@@ -134,7 +134,7 @@ import BongsuModel
     var lowest = Int64.max
     var highest = Int64.min
 
-    var mean: Int64? { count > 0 ? (sum + count / 2) / count : nil }
+    var mean: Int64? { count > 0 ? (sum &+ count / 2) / count : nil }
   }
 
   /// Collects the samples of total board power that are newer than those of the last call. The first call only finds

@@ -86,15 +86,17 @@ public final class ReplaySource: DeviceSource {
     guard let index = series.index(at: position) else { return .absent }
     let age = position - Int64(series.times[index])
     guard age <= DeviceLimits.recordedGapMilliseconds else { return .absent }
-    let speed = Int64(options.speed)
+    // Microjoules of many rounds outgrow 64 bits long before their millijoules outgrow a reading.
+    let speed = Int128(options.speed)
     if !column.energy.isEmpty {
-      let total = rounds * column.roundEnergy + column.energy[index] + series.values[index] * age
-      return SampleValue(total / (1000 * speed))
+      let round = Int128(column.energy[index]) + Int128(series.values[index]) * Int128(age)
+      return SampleValue(Int64(clamping: (Int128(rounds) * Int128(column.roundEnergy) + round) / (1000 * speed)))
     }
     guard column.isCounter, let first = series.values.first, let last = series.values.last else {
       return SampleValue(series.values[index])
     }
-    return SampleValue(first + (series.values[index] - first + rounds * (last - first)) / speed)
+    let growth = Int128(series.values[index] - first) + Int128(rounds) * Int128(last - first)
+    return SampleValue(Int64(clamping: Int128(first) + growth / speed))
   }
 
   private static func layOut(
