@@ -63,7 +63,7 @@ public struct HistoryBatch: Sendable {
 ///
 /// Thread rule: from any thread, blocking; one shard's batches in order.
 public final class History: Sendable {
-  private let database: StoreDatabase
+  let database: StoreDatabase
 
   /// Opens or makes the file at `path`.
   ///

@@ -1,0 +1,288 @@
+import BongsuModel
+import BongsuTestKit
+import BongsuWire
+import Foundation
+import GRDB
+import Testing
+
+@testable import BongsuStore
+
+@Suite("History")
+struct HistoryTests {
+  @Test("commits are durable: SQLite runs with synchronous FULL and a write-ahead log")
+  func durableSettings() throws {
+    let directory = try TemporaryDirectory()
+    let database = try StoreDatabase(path: directory.path + "/a.sqlite", version: 0, migrations: [])
+    let settings = try database.pool.writeWithoutTransaction { db in
+      (try Int.fetchOne(db, sql: "PRAGMA synchronous"), try String.fetchOne(db, sql: "PRAGMA journal_mode"))
+    }
+    #expect(settings.0 == 2)
+    #expect(settings.1 == "wal")
+  }
+
+  @Test("cells come back from their bytes, and merging parts in any order gives the whole")
+  func cells() throws {
+    var random = SeededRandom(default: 4)
+    for _ in 0..<200 {
+      let parts = (0..<4).map { _ in randomCell(&random) }
+      var forward = TierCell()
+      var backward = TierCell()
+      for part in parts { forward.merge(part) }
+      for part in parts.reversed() { backward.merge(part) }
+      #expect(forward == backward, "seed \(random.seed)")
+      #expect(TierCell(bytes: forward.encoded()) == forward, "seed \(random.seed)")
+    }
+  }
+
+  @Test("arbitrary bytes as a cell are refused or read, and never trap")
+  func cellFuzz() {
+    var random = SeededRandom(default: 5)
+    for _ in 0..<20_000 {
+      var bytes = randomCell(&random).encoded()
+      for _ in 0..<Int.random(in: 0...3, using: &random) where !bytes.isEmpty {
+        let at = Int.random(in: 0..<bytes.count, using: &random)
+        if Bool.random(using: &random) {
+          bytes.remove(at: at)
+        } else {
+          bytes[at] = UInt8.random(in: 0...255, using: &random)
+        }
+      }
+      if let cell = TierCell(bytes: bytes) { #expect(TierCell(bytes: cell.encoded()) == cell) }
+    }
+  }
+
+  /// The journal of the model: what each record adds.
+  private struct Model {
+    var records: [(shard: Int, record: UInt64, addition: HistoryBatch.Addition?, gap: HistoryBatch.GapRecord?)] = []
+
+    /// Random records of two shards, a tenth of them hours late.
+    init(_ random: inout SeededRandom, count: Int) {
+      var next: [UInt64] = [1, 1]
+      for index in 0..<count {
+        let shard = Int.random(in: 0...1, using: &random)
+        let record = next[shard]
+        next[shard] += UInt64.random(in: 1...3, using: &random)
+        if Int.random(in: 0..<10, using: &random) == 0 {
+          let first = UInt64(index * 10 + 1)
+          let gap = JournalGap(
+            node: NodeNumber(rawValue: 3), sequences: first...(first + 4), reason: .agentRestart,
+            ticks: minute(index / 20)...minute(index / 20 + 1))
+          records.append((shard, record, nil, HistoryBatch.GapRecord(record: record, node: NodeID("n1")!, gap: gap)))
+        } else {
+          let isLate = Int.random(in: 0..<10, using: &random) == 0
+          let addition = HistoryBatch.Addition(
+            level: UInt8.random(in: 0...2, using: &random), group: "factory=f\(Int.random(in: 0...3, using: &random))",
+            minute: minute(isLate ? 0 : index / 20), cell: randomCell(&random))
+          records.append((shard, record, addition, nil))
+        }
+      }
+    }
+
+    /// What must be stored once all is applied.
+    func totals() -> [String: TierCell] {
+      var totals: [String: TierCell] = [:]
+      for case (_, _, let addition?, _) in records {
+        totals["\(addition.level) \(addition.group) \(addition.minute)", default: TierCell()].merge(addition.cell)
+      }
+      return totals
+    }
+  }
+
+  private func stored(_ history: History) throws -> [String: TierCell] {
+    var totals: [String: TierCell] = [:]
+    for level in UInt8(0)...2 {
+      for group in try history.groups(level: level) {
+        let answer = try history.minutes(level: level, group: group, minute(-10)...minute(100_000))
+        #expect(answer.damaged == 0)
+        for (minute, cell) in answer.rows { totals["\(level) \(group) \(minute)"] = cell }
+      }
+    }
+    return totals
+  }
+
+  @Test("replays after crashes at any point apply nothing twice and miss nothing, late rows included", arguments: 0..<8)
+  func exactlyOnce(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let directory = try TemporaryDirectory()
+    let model = Model(&random, count: 300)
+    var isDone = false
+    while !isDone {
+      // A life of the process: it goes on from what is applied and is killed after some batches.
+      let history = try History(path: directory.path + "/history.sqlite")
+      let killAfter = Int.random(in: 1...6, using: &random)
+      var batches = 0
+      isDone = true
+      for shard in 0...1 {
+        let applied = try history.applied(shard: shard)
+        #expect(applied.map { $0.state } == applied.map { Array("state \($0.record)".utf8) })
+        var rest = model.records.filter { $0.shard == shard && $0.record > applied?.record ?? 0 }[...]
+        while let last = rest.prefix(Int.random(in: 1...40, using: &random)).last {
+          guard batches < killAfter else {
+            isDone = false
+            break
+          }
+          var batch = HistoryBatch(shard: shard, record: last.record, state: Array("state \(last.record)".utf8))
+          batch.additions = rest.filter { $0.record <= last.record }.compactMap(\.addition)
+          batch.gaps = rest.filter { $0.record <= last.record }.compactMap(\.gap)
+          try history.apply(batch)
+          #expect(throws: StoreError.self) { try history.apply(batch) }
+          batches += 1
+          rest = rest.filter { $0.record > last.record }[...]
+        }
+      }
+    }
+    let history = try History(path: directory.path + "/history.sqlite")
+    #expect(try stored(history) == model.totals(), "seed \(seed)")
+    let gaps = try history.gaps(minute(-10)...minute(100_000))
+    #expect(gaps.damaged == 0)
+    #expect(gaps.gaps.count == model.records.count { $0.gap != nil })
+    #expect(try history.problem() == nil)
+  }
+
+  @Test("gaps are found by node and by the time that they touch")
+  func gaps() throws {
+    let directory = try TemporaryDirectory()
+    let history = try History(path: directory.path + "/h.sqlite")
+    var batch = HistoryBatch(shard: 0, record: 9)
+    for (record, span) in [(UInt64(1), 10...20), (2, 15...18), (3, 40...50)] {
+      let node = NodeID(record == 2 ? "b" : "a")!
+      let gap = JournalGap(
+        node: NodeNumber(rawValue: 0), sequences: nil, reason: .newStream,
+        ticks: minute(span.lowerBound)...minute(span.upperBound))
+      batch.gaps.append(HistoryBatch.GapRecord(record: record, node: node, gap: gap))
+    }
+    let unknown = JournalGap(node: NodeNumber(rawValue: 0), sequences: 1...5, reason: .released, ticks: nil)
+    batch.gaps.append(HistoryBatch.GapRecord(record: 4, node: NodeID("c")!, gap: unknown))
+    try history.apply(batch)
+    #expect(try history.gaps(minute(0)...minute(9)).gaps.map(\.node.name) == ["c"])
+    #expect(try history.gaps(of: NodeID("a"), minute(0)...minute(60)).gaps.count == 2)
+    #expect(try history.gaps(of: NodeID("a"), minute(20)...minute(39)).gaps.count == 1)
+    #expect(try history.gaps(of: NodeID("b"), minute(19)...minute(60)).gaps.isEmpty)
+    let released = try history.gaps(of: NodeID("c"), minute(0)...minute(1)).gaps
+    #expect(released.first?.sequences == 1...5)
+    #expect(released.first?.reason == .released)
+    #expect(released.first?.ticks == nil)
+    #expect(try history.expire(before: minute(30)) == 2)
+    #expect(try history.gaps(minute(0)...minute(60)).gaps.count == 2)
+  }
+
+  @Test("a flipped bit anywhere in the file never gives a wrong value and never prevents the start", arguments: 0..<120)
+  func flippedBit(trial: UInt64) throws {
+    var random = SeededRandom(seed: trial)
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/history.sqlite"
+    let model = Model(&random, count: 80)
+    do {
+      let history = try History(path: path)
+      for shard in 0...1 {
+        let mine = model.records.filter { $0.shard == shard }
+        var batch = HistoryBatch(shard: shard, record: mine.last?.record ?? 1, state: [1, 2, 3])
+        batch.additions = mine.compactMap(\.addition)
+        batch.gaps = mine.compactMap(\.gap)
+        try history.apply(batch)
+      }
+      try history.checkpointForTests()
+    }
+    var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
+    bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8(trial % 8)
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let totals = model.totals()
+    guard let history = try openOrSetAside(path) else { return }
+    for level in UInt8(0)...2 {
+      for group in (try? history.groups(level: level)) ?? [] {
+        guard let answer = try? history.minutes(level: level, group: group, minute(-10)...minute(100_000)) else {
+          continue
+        }
+        for (minute, cell) in answer.rows {
+          #expect(totals["\(level) \(group) \(minute)"] == cell, "trial \(trial)")
+        }
+      }
+    }
+    for shard in 0...1 {
+      guard let applied = try? history.applied(shard: shard) else { continue }
+      #expect(applied.record == model.records.last { $0.shard == shard }?.record, "trial \(trial)")
+    }
+  }
+
+  /// What a daemon does at start: a damaged file makes room for a new one. `nil` when that was needed, or when the
+  /// format's own number was hit and the file is refused by name, like any of a later release.
+  private func openOrSetAside(_ path: String) throws -> History? {
+    do {
+      return try History(path: path)
+    } catch {
+      if case .newerFormat = error { return nil }
+      try History.setAside(path: path, now: minute(0))
+      #expect(try History(path: path).applied(shard: 0) == nil)
+      let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+      let kept = try FileManager.default.contentsOfDirectory(atPath: folder)
+      #expect(kept.contains { $0.hasPrefix("history.sqlite.damaged-") })
+      return nil
+    }
+  }
+
+  @Test(
+    "a full disk refuses a batch whole, and the same batch goes in when space returns",
+    .enabled(if: canMount, "needs root to mount a tmpfs"))
+  func fullDisk() throws {
+    let directory = try TemporaryDirectory()
+    try shell("mount -t tmpfs -o size=600k bongsu-test \(directory.path)")
+    defer { _ = try? shell("umount -l \(directory.path)") }
+    var random = SeededRandom(seed: 3)
+    let history = try History(path: directory.path + "/history.sqlite")
+    // Fails when the disk is full, which is the point.
+    _ = try? shell("head -c 2000000 /dev/zero > \(directory.path)/filler")
+    var batch = HistoryBatch(shard: 0, record: 5)
+    batch.additions = (0..<400).map { index in
+      HistoryBatch.Addition(level: 1, group: "g\(index)", minute: minute(1), cell: randomCell(&random))
+    }
+    let error = #expect(throws: StoreError.self) { try history.apply(batch) }
+    #expect(error?.isOutOfSpace == true, "\(String(describing: error))")
+    #expect(try history.applied(shard: 0) == nil)
+    try FileManager.default.removeItem(atPath: directory.path + "/filler")
+    try history.apply(batch)
+    #expect(try history.applied(shard: 0)?.record == 5)
+    #expect(try history.groups(level: 1).count == batch.additions.count { !$0.cell.isEmpty })
+  }
+}
+
+func minute(_ number: Int) -> Tick { Tick(unixMilliseconds: 1_800_000_000_000 + Int64(number) * 60_000) }
+
+func randomCell(_ random: inout SeededRandom) -> TierCell {
+  var cell = TierCell()
+  for id in [MetricID.gpuPower, .gpuTemperature, .nodePower] where Int.random(in: 0..<5, using: &random) > 0 {
+    let low = Int64.random(in: -1_000...900_000, using: &random)
+    let high = low + Int64.random(in: 0...100_000, using: &random)
+    let count = Int64.random(in: 1...480, using: &random)
+    cell.add(id, TierCell.Totals(sum: (low + high) / 2 * count, count: count, minimum: low, maximum: high))
+  }
+  cell.add(field: 1, Int64.random(in: 0...50, using: &random))
+  cell.add(field: 12, Int64.random(in: -5...5, using: &random))
+  return cell
+}
+
+extension History {
+  /// Moves the write-ahead log into the file, so that a test can damage what it holds.
+  func checkpointForTests() throws {
+    try database.pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+    try database.pool.close()
+  }
+}
+
+/// Whether this process may mount file systems in this place.
+let canMount: Bool = {
+  guard getuid() == 0, let directory = try? TemporaryDirectory() else { return false }
+  guard (try? shell("mount -t tmpfs -o size=64k bongsu-test \(directory.path)")) != nil else { return false }
+  _ = try? shell("umount \(directory.path)")
+  return true
+}()
+
+struct CommandFailed: Error {}
+
+func shell(_ command: String) throws {
+  let process = Process()
+  process.executableURL = URL(fileURLWithPath: "/bin/sh")
+  process.arguments = ["-c", command + " 2>/dev/null"]
+  try process.run()
+  process.waitUntilExit()
+  guard process.terminationStatus == 0 else { throw CommandFailed() }
+}
