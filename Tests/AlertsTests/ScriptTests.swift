@@ -1,0 +1,123 @@
+import BongsuAlerts
+import Foundation
+import Testing
+
+/// The scripts beside the tests, and promtool as the second judge.
+enum Scripts {
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  static let promtool = "/usr/bin/promtool"
+  static var hasPromtool: Bool { FileManager.default.isExecutableFile(atPath: promtool) }
+
+  static func files(in folder: String, ending suffix: String = ".yaml") -> [String] {
+    let path = root.appendingPathComponent(folder).path
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.filter { $0.hasSuffix(suffix) }.sorted().map { "\(folder)/\($0)" }
+  }
+
+  static let passing = files(in: "QueryScripts") + files(in: "AlertScripts", ending: "_test.yaml")
+  static let failing = files(in: "AlertScripts/failing")
+  static let broken = files(in: "AlertScripts/broken")
+
+  /// Runs promtool; its exit status.
+  static func promtoolStatus(_ arguments: [String]) throws -> Int32 {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: promtool)
+    process.arguments = arguments
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+}
+
+/// Collects what a command prints.
+final class Transcript {
+  private(set) var output: [String] = []
+  private(set) var errors: [String] = []
+
+  func test(_ path: String) -> CommandOutcome {
+    RuleTestCommand(paths: [path]).run {
+      output.append($0)
+    } printError: {
+      errors.append($0)
+    }
+  }
+
+  func check(_ path: String) -> CommandOutcome {
+    RuleCheckCommand(paths: [path]).run {
+      output.append($0)
+    } printError: {
+      errors.append($0)
+    }
+  }
+}
+
+@Suite("Scripts")
+struct ScriptTests {
+  @Test("there are scripts to run")
+  func scriptsExist() {
+    #expect(Scripts.passing.count >= 18)
+    #expect(Scripts.failing.count >= 9)
+    #expect(Scripts.broken.count >= 20)
+  }
+
+  @Test("every script passes", arguments: Scripts.passing)
+  func passes(script: String) {
+    let transcript = Transcript()
+    let outcome = transcript.test(Scripts.root.appendingPathComponent(script).path)
+    #expect(outcome == .succeeded, "\(transcript.errors.joined(separator: "\n").prefix(4000))")
+  }
+
+  @Test("every script that must fail fails and says where", arguments: Scripts.failing)
+  func fails(script: String) {
+    let transcript = Transcript()
+    #expect(transcript.test(Scripts.root.appendingPathComponent(script).path) == .failed)
+    #expect(transcript.errors.count > 1)
+  }
+
+  @Test("every broken rule file is refused with file and line", arguments: Scripts.broken)
+  func refuses(script: String) {
+    let transcript = Transcript()
+    #expect(transcript.check(Scripts.root.appendingPathComponent(script).path) == .failed)
+    #expect(transcript.errors.contains { $0.contains(script) })
+  }
+
+  @Test(
+    "promtool agrees about every script",
+    .enabled(if: Scripts.hasPromtool, "needs promtool in /usr/bin"),
+    arguments: Scripts.passing.map { ("test", $0, Int32(0)) } + Scripts.failing.map { ("test", $0, Int32(1)) }
+      + Scripts.broken.map { ("check", $0, Int32(1)) })
+  func promtoolAgrees(verb: String, script: String, status: Int32) throws {
+    let path = Scripts.root.appendingPathComponent(script).path
+    #expect(try Scripts.promtoolStatus([verb, "rules", path]) == status)
+  }
+
+  @Test("a failed expectation shows expression, time, what was expected and what came")
+  func readableDifference() {
+    let transcript = Transcript()
+    _ = transcript.test(Scripts.root.appendingPathComponent("AlertScripts/failing/expression_test.yaml").path)
+    #expect(transcript.output.first?.hasPrefix("Unit Testing:") == true)
+    let expected = """
+          expr: "m", time: 2m,
+              exp: {__name__="m"} 4E+00
+              got: {__name__="m"} 3E+00
+      """
+    #expect(transcript.errors == ["  FAILED:", expected])
+  }
+
+  @Test("a file that is missing, a folder, or no text is refused by name")
+  func refusesUnreadableFiles() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("bongsu-rules-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let binary = folder.appendingPathComponent("binary.yaml")
+    try Data([0xFF, 0xFE, 0x00]).write(to: binary)
+    for path in ["/nonexistent/rules.yaml", folder.path, binary.path] {
+      let transcript = Transcript()
+      #expect(transcript.check(path) == .failed)
+      #expect(transcript.errors.contains { $0.contains(path) })
+      #expect(transcript.test(path) == .failed)
+    }
+  }
+}
