@@ -36,6 +36,12 @@ struct RowProgram: Hashable, Sendable {
   var counterRanges: [Range<Int>] = []
   var bitmaskRanges: [Range<Int>] = []
 
+  /// The program of a member whose layout is not known yet: it takes no row.
+  init(gpus: Int) {
+    width = 0
+    offsets.gpus = gpus
+  }
+
   init(_ layout: RowLayout) {
     func offset(_ metric: MetricID) -> Int { layout.column(of: metric).map { layout.offset(of: $0) } ?? -1 }
     width = layout.width

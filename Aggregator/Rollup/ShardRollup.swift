@@ -21,11 +21,15 @@ public struct ShardRollup: Sendable {
   var members: [RollupMember] = []
   /// Names of the members, apart from what every row touches.
   var memberIDs: [NodeID] = []
-  private var memberByID: [NodeID: MemberNumber] = [:]
+  var memberByID: [NodeID: MemberNumber] = [:]
+  /// What nodes outside the fleet file say they are.
+  var strangerModels: [Int32: GPUModel] = [:]
   var programs: [RowProgram] = []
   private var programByShape: [RowProgram: Int] = [:]
   /// Newest energy counters of all members, each at its `counterBase`.
   var counters: [EnergyCounter.Reading] = []
+  /// Whose counter it is, as a hash of the GPU's key.
+  var counterKeys: [UInt64] = []
 
   let step: Int64
   let leafCount: Int
@@ -80,6 +84,8 @@ public struct ShardRollup: Sendable {
 
   /// Registers a node, or gives a registered one a new layout. Unknown names are members of `unassigned`; names of meter
   /// sources feed their meter.
+  ///
+  /// - Precondition: fewer than ``Limits/membersMax`` members; see ``isFull``.
   public mutating func join(_ id: NodeID, layout: RowLayout) -> MemberNumber {
     let program = program(for: layout)
     let gpus = programs[program].offsets.gpus
@@ -87,49 +93,82 @@ public struct ShardRollup: Sendable {
     let pace: RollupMember.Pace = interval == step ? .even : interval < step ? .fast : .slow
     if let number = memberByID[id] {
       let position = Int(number.position)
-      if members[position].program != program || members[position].intervalMilliseconds != interval {
-        refit(position, program: program, gpus: gpus, interval: interval, pace: pace)
+      let keys = counterKeys[members[position].counterBase..<members[position].counterBase + members[position].gpus]
+      let isSame =
+        members[position].program == program && members[position].intervalMilliseconds == interval
+        && keys.elementsEqual(Self.gpuKeys(layout))
+      if !isSame {
+        refit(
+          position, program: program, model: Self.model(of: layout), keys: Self.gpuKeys(layout), interval: interval,
+          pace: pace)
       }
       return number
     }
-    precondition(members.count < Limits.membersMax, "\(members.count) members, limit \(Limits.membersMax)")
+    precondition(!isFull, "\(members.count) members, limit \(Limits.membersMax)")
     let node = plan.tree.node(id)
     let number = MemberNumber(position: Int32(members.count))
+    if node == nil { strangerModels[number.position] = Self.model(of: layout) }
     members.append(
       RollupMember(
         node: node, meter: plan.tree.meter(readBy: id), program: program,
         traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
         intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
         counterBase: counters.count, gpus: gpus))
-    counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: gpus))
+    addCounters(Self.gpuKeys(layout))
     memberIDs.append(id)
     memberByID[id] = number
     setPace(pace, of: Int(number.position))
     return number
   }
 
+  /// Whether no further node can join.
+  public var isFull: Bool { members.count >= Limits.membersMax }
+
   /// The member called `id`, `nil` before it has joined.
   public func member(_ id: NodeID) -> MemberNumber? { memberByID[id] }
 
-  /// A new shape means new devices, so nothing that was remembered of the old ones holds.
+  /// Gives a member another shape. Counters follow their GPUs, which may have changed places; what was remembered of the
+  /// shape itself is forgotten.
   private mutating func refit(
-    _ position: Int, program: Int, gpus: Int, interval: Int64, pace: RollupMember.Pace
+    _ position: Int, program: Int, model: GPUModel?, keys: [UInt64], interval: Int64, pace: RollupMember.Pace
   ) {
-    if gpus > members[position].gpus {
+    let old = members[position]
+    var known: [UInt64: EnergyCounter.Reading] = [:]
+    for gpu in 0..<old.gpus { known[counterKeys[old.counterBase + gpu]] = counters[old.counterBase + gpu] }
+    if keys.count > old.gpus {
       members[position].counterBase = counters.count
-      counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: gpus))
-    } else {
-      for gpu in 0..<members[position].gpus { counters[members[position].counterBase + gpu] = EnergyCounter.Reading() }
+      addCounters(keys)
+    }
+    let base = members[position].counterBase
+    for (gpu, key) in keys.enumerated() {
+      counterKeys[base + gpu] = key
+      counters[base + gpu] = known[key] ?? EnergyCounter.Reading()
     }
     members[position].program = program
-    members[position].gpus = gpus
+    members[position].gpus = keys.count
     members[position].intervalMilliseconds = interval
     members[position].periodMilliseconds = max(interval, step)
-    members[position].fullTick = .min
-    members[position].counterTick = .min
     members[position].eraUntil = .min
+    if Set(known.keys) != Set(keys) { members[position].fullTick = .min }
+    if old.node == nil {
+      members[position].traits = PowerTraits(model)
+      strangerModels[Int32(position)] = model
+    }
     gaps[Int32(position)] = nil
     setPace(pace, of: position)
+  }
+
+  mutating func addCounters(_ keys: [UInt64]) {
+    counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: keys.count))
+    counterKeys.append(contentsOf: keys)
+  }
+
+  /// Hashes of the GPUs' keys in row order (FNV-1a, 64 bits); of their numbers where they have none.
+  private static func gpuKeys(_ layout: RowLayout) -> [UInt64] {
+    layout.devices.filter { $0.scope == .gpu }.map { device in
+      let text = device.key.isEmpty ? "#\(device.index)" : device.key
+      return text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
   }
 
   private mutating func setPace(_ pace: RollupMember.Pace, of position: Int) {
@@ -143,8 +182,9 @@ public struct ShardRollup: Sendable {
     paced.append(PacedRows(width: programs[members[position].program].width))
   }
 
-  private mutating func program(for layout: RowLayout) -> Int {
-    let program = RowProgram(layout)
+  private mutating func program(for layout: RowLayout) -> Int { number(of: RowProgram(layout)) }
+
+  mutating func number(of program: RowProgram) -> Int {
     if let known = programByShape[program] { return known }
     programs.append(program)
     programByShape[program] = programs.count - 1

@@ -13,9 +13,12 @@ struct FleetParser {
   /// The document, `nil` when the text is no YAML or no mapping; everything else leaves findings and goes on.
   mutating func parse(_ text: String) -> FleetDocument? {
     guard let root = compose(text) else { return nil }
-    guard root.nesting <= Limits.nestingMax else {
+    var valuesLeft = Limits.valuesMax
+    guard root.fits(depth: Limits.nestingMax, values: &valuesLeft) else {
       findings.error(
-        root.filePosition, "collections are nested deeper than \(Limits.nestingMax) levels", remedy: "flatten the file")
+        root.filePosition,
+        "collections are nested deeper than \(Limits.nestingMax) levels, or aliases make more than \(Limits.valuesMax) values",
+        remedy: "flatten the file")
       return nil
     }
     guard var section = YAMLSection(root, subject: "the fleet file", findings: findings) else { return nil }
@@ -378,16 +381,21 @@ extension Tick {
 }
 
 extension Yams.Node {
-  /// Levels of collections below and including this one, counted only as far as needed to see the limit passed.
-  var nesting: Int { nesting(limit: Limits.nestingMax + 1) }
-
-  private func nesting(limit: Int) -> Int {
-    guard limit > 0 else { return 1 }
+  /// Whether the tree stays within `depth` levels and the values that are left. Aliases count each time they are used,
+  /// so that a few lines cannot stand for more than a file could hold.
+  func fits(depth: Int, values: inout Int) -> Bool {
+    values -= 1
+    guard values >= 0 else { return false }
     switch self {
-    case .scalar, .alias: return 0
-    case .sequence(let sequence): return 1 + (sequence.lazy.map { $0.nesting(limit: limit - 1) }.max() ?? 0)
-    case .mapping(let mapping): return 1 + (mapping.lazy.map { $0.value.nesting(limit: limit - 1) }.max() ?? 0)
+    case .scalar, .alias: return true
+    case .sequence(let sequence):
+      guard depth > 0 else { return false }
+      for element in sequence where !element.fits(depth: depth - 1, values: &values) { return false }
+    case .mapping(let mapping):
+      guard depth > 0 else { return false }
+      for (_, value) in mapping where !value.fits(depth: depth - 1, values: &values) { return false }
     }
+    return true
   }
 }
 

@@ -33,6 +33,8 @@ public enum Limits {
   public static let findingsMax = 200
   /// Nesting of YAML collections; the format itself needs eight.
   public static let nestingMax = 32
+  /// Values in one file, aliases counted each time they are used.
+  public static let valuesMax = 1 << 20
   /// Largest power a fleet file may name, 5 GW in milliwatts, and for one GPU, 100 kW.
   public static let milliwattsMax: Int64 = 5_000_000_000_000
   public static let gpuMilliwattsMax: Int64 = 100_000_000

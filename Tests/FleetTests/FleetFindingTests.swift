@@ -1,5 +1,6 @@
 import BongsuFleet
 import BongsuModel
+import BongsuTestKit
 import Testing
 
 /// A good fleet in which a test changes one line.
@@ -178,6 +179,16 @@ struct FleetFindingTests {
     #expect(file.tree == nil && file.findings.contains { $0.severity == .error })
   }
 
+  @Test("a few lines of aliases cannot stand for billions of values")
+  func aliasBomb() {
+    var lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for level in 1..<12 {
+      lines.append("a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", "))]")
+    }
+    let file = FleetFile(text: lines.joined(separator: "\n"), path: "f.yaml")
+    #expect(file.findings.first?.message.contains("\(Limits.valuesMax) values") == true)
+  }
+
   @Test("a file that is missing, a folder, or too large is refused")
   func unreadable() {
     let missing = FleetFile(path: "/nonexistent/fleet.yaml")
@@ -186,6 +197,29 @@ struct FleetFindingTests {
     #expect(folder.tree == nil && folder.findings.count == 1)
     let large = FleetFile(text: good + "\n#" + String(repeating: "x", count: Limits.fileBytesMax), path: "f.yaml")
     #expect(large.findings.first?.message.contains("limit \(Limits.fileBytesMax)") == true)
+  }
+
+  @Test("random changes of the file never crash the check", arguments: 1...4 as ClosedRange<UInt64>)
+  func mutated(seed: UInt64) {
+    var random = SeededRandom(default: seed)
+    print("seed \(random.seed)")
+    let letters = Array("[]{}:,-\"'#&*!|>%@0123456789abnr \n\t/.~\u{e9}\u{1f600}")
+    for _ in 0..<300 {
+      var text = Array(good)
+      for _ in 0..<Int.random(in: 1...4, using: &random) {
+        let place = Int.random(in: text.indices, using: &random)
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: text[place] = letters.randomElement(using: &random)!
+        case 1: text.insert(letters.randomElement(using: &random)!, at: place)
+        case 2: text.remove(at: place)
+        default:
+          let other = Int.random(in: text.indices, using: &random)
+          text.insert(contentsOf: text[min(place, other)..<min(max(place, other), min(place, other) + 200)], at: place)
+        }
+      }
+      let file = FleetFile(text: String(text), path: "f.yaml")
+      #expect(file.tree != nil || file.findings.contains { $0.severity == .error }, "seed \(random.seed)")
+    }
   }
 
   @Test("cutting the file anywhere never crashes the check")
