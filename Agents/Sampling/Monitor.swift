@@ -73,6 +73,22 @@ import Glibc
   }
 }
 
+/// A value that several threads use one at a time.
+///
+/// As `Synchronization.Mutex`, on a POSIX mutex, whose order of events the thread sanitizer sees.
+///
+/// `@unchecked Sendable`: the value is only touched with the monitor locked.
+final class Guarded<Value>: @unchecked Sendable {
+  private let monitor = Monitor()
+  private var value: Value
+
+  init(_ value: sending Value) { self.value = value }
+
+  func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+    try monitor.locked { try body(&value) }
+  }
+}
+
 /// The kernel's clocks in nanoseconds.
 enum SystemClock {
   static func wall() -> Int64 { read(CLOCK_REALTIME) }

@@ -1,6 +1,5 @@
 public import BongsuModel
 import Glibc
-import Synchronization
 
 /// Hands rows from the sampler's thread to one other thread, which sleeps in `poll` on ``wakeDescriptor``.
 ///
@@ -38,7 +37,7 @@ public final class RowQueue: SampleSink {
   /// Becomes readable when there is something to take. Its bytes are read by ``next(_:)``.
   public let wakeDescriptor: Int32
   private let wakeWriter: Int32
-  private let state: Mutex<State>
+  private let state: Guarded<State>
   private let onEvent: @Sendable (SamplingEvent) -> Void
 
   /// An empty queue; `onEvent` is called on the sampler's thread with what there is to say.
@@ -55,7 +54,7 @@ public final class RowQueue: SampleSink {
     wakeDescriptor = ends[0]
     wakeWriter = ends[1]
     self.onEvent = onEvent
-    state = Mutex(State(slots: [Slot?](repeating: nil, count: SamplingLimits.queuedRowsMax)))
+    state = Guarded(State(slots: [Slot?](repeating: nil, count: SamplingLimits.queuedRowsMax)))
   }
 
   deinit {

@@ -1,6 +1,5 @@
 public import BongsuDevices
 public import BongsuModel
-import Synchronization
 
 /// One reading of a set of sources, for people and programs: what `bongsu-agent sample` prints.
 public struct SampleReport: Sendable {
@@ -60,7 +59,7 @@ private final class SecondRow: SampleSink {
 
   private let monitor = Monitor()
   private let arrived: Monitor.Condition
-  private let state = Mutex(State())
+  private let state = Guarded(State())
 
   init() { arrived = Monitor.Condition(monitor) }
 

@@ -1,5 +1,4 @@
 public import BongsuModel
-import Synchronization
 
 /// A tick for which a row is to be taken.
 public struct SampleStamp: Hashable, Sendable, BitwiseCopyable {
@@ -51,7 +50,7 @@ public protocol TickSource: AnyObject, Sendable {
 /// backwards there is no tick until the wall clock has caught up.
 public final class WallTickSource: TickSource {
   private let interval: TickInterval
-  private let last = Mutex<Tick?>(nil)
+  private let last = Guarded<Tick?>(nil)
 
   /// Whole multiples of `interval`.
   public init(interval: TickInterval) {

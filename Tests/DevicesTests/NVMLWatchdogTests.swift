@@ -1,10 +1,10 @@
 import BongsuDevices
 import BongsuModel
-import BongsuSampling
 import BongsuTestKit
 import Glibc
-import Synchronization
 import Testing
+
+@testable import BongsuSampling
 
 /// The NVML source behind the sampler's watchdog, with a driver that misbehaves.
 @Suite("NVML behind the watchdog", .serialized)
@@ -21,7 +21,7 @@ struct NVMLWatchdogTests {
       var powers: [SampleValue] = []
       var events: [SamplingEvent] = []
     }
-    let state = Mutex(State())
+    let state = Guarded(State())
 
     func layoutChanged(_ layout: RowLayout) { state.withLock { $0.layout = layout } }
 

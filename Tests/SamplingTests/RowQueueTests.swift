@@ -1,6 +1,5 @@
 import BongsuModel
 import Glibc
-import Synchronization
 import Testing
 
 @testable import BongsuSampling

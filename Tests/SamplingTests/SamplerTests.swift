@@ -1,7 +1,6 @@
 import BongsuDevices
 import BongsuModel
 import Glibc
-import Synchronization
 import Testing
 
 @testable import BongsuSampling

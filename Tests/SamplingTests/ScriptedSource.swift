@@ -1,8 +1,9 @@
 import BongsuDevices
 import BongsuModel
-import BongsuSampling
 import Glibc
 import Synchronization
+
+@testable import BongsuSampling
 
 /// A source that does as it is told, from another thread.
 final class ScriptedSource: DeviceSource, @unchecked Sendable {
@@ -18,7 +19,7 @@ final class ScriptedSource: DeviceSource, @unchecked Sendable {
 
   let name: String
   let mayBlock: Bool
-  let script: Mutex<Script>
+  let script: Guarded<Script>
   let reads = Atomic<Int>(0)
   let discoveries = Atomic<Int>(0)
   private(set) var condition = SourceCondition.available("scripted")
@@ -26,7 +27,7 @@ final class ScriptedSource: DeviceSource, @unchecked Sendable {
   init(_ name: String, mayBlock: Bool = true, _ script: Script = Script()) {
     self.name = name
     self.mayBlock = mayBlock
-    self.script = Mutex(script)
+    self.script = Guarded(script)
   }
 
   func discover() -> SourceInventory {
@@ -74,7 +75,7 @@ final class CollectingSink: SampleSink {
     var events: [SamplingEvent] = []
   }
 
-  let contents = Mutex(Contents())
+  let contents = Guarded(Contents())
 
   func layoutChanged(_ layout: RowLayout) { contents.withLock { $0.layouts.append(layout) } }
 

@@ -1,6 +1,5 @@
 import BongsuDevices
 import BongsuModel
-import Synchronization
 import Testing
 
 @testable import BongsuSampling
@@ -47,8 +46,8 @@ struct TickSourceTests {
 
   /// Gives the ticks it is told to, each as soon as it is asked.
   private final class ScriptedTicks: TickSource {
-    let stamps: Mutex<[SampleStamp]>
-    init(_ stamps: [SampleStamp]) { self.stamps = Mutex(stamps.reversed()) }
+    let stamps: Guarded<[SampleStamp]>
+    init(_ stamps: [SampleStamp]) { self.stamps = Guarded(stamps.reversed()) }
     func dueTick(at instant: ClockInstant) -> SampleStamp? { stamps.withLock { $0.popLast() } }
     func nanosecondsToNextTick(at instant: ClockInstant) -> Int64 { 1_000_000_000_000 }
   }
