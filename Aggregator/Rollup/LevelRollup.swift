@@ -10,6 +10,9 @@ public struct LevelRollup: Sendable {
   private var touched: [Bool]
   /// Racks that hold something in `closed`; the others are empty.
   private var filledRacks: [Int] = []
+  /// The same for corrections.
+  private var corrected: ClosedTick
+  private var correctedRacks: [Int] = []
   private var closed: ClosedTick
   /// Expected GPUs per leaf, and the span of ticks for which they hold.
   private var expected: [Int64]
@@ -23,6 +26,7 @@ public struct LevelRollup: Sendable {
     leaves = CellTable(count: plan.leafCount)
     touched = Array(repeating: false, count: plan.leafCount)
     closed = ClosedTick(plan: plan, interval: interval)
+    corrected = closed
     expected = Array(repeating: 0, count: plan.leafCount)
     meterReadings = Array(repeating: (0, .min), count: plan.tree.meters.count)
   }
@@ -41,20 +45,19 @@ public struct LevelRollup: Sendable {
   }
 
   /// What corrections of one tick add to each level. Nothing is expected of them, and their meters show nothing: both
-  /// belong to the tick that was closed.
+  /// belong to the tick that was closed. Takes time with the groups touched, besides a fixed part without the racks.
   public mutating func correction(_ frames: [LeafFrame]) -> ClosedTick {
     precondition(!frames.isEmpty, "no correction to form")
     gather(frames)
-    var correction = ClosedTick(plan: plan, interval: closed.interval)
-    var correctedRacks: [Int] = []
-    swap(&correction, &closed)
+    // Corrections have tables of their own, so that the newest tick stays as it is while hours of them are formed.
+    swap(&corrected, &closed)
     swap(&correctedRacks, &filledRacks)
     closed.tick = frames[0].tick
     formLevels()
-    swap(&correction, &closed)
+    swap(&corrected, &closed)
     swap(&correctedRacks, &filledRacks)
     clearLeaves()
-    return correction
+    return corrected
   }
 
   private mutating func gather(_ frames: [LeafFrame]) {

@@ -192,7 +192,7 @@ public struct ShardRollup: Sendable {
   }
 
   /// The model that a node outside the fleet file reports, so that its power can be scaled like any other's.
-  private static func model(of layout: RowLayout) -> GPUModel? {
+  static func model(of layout: RowLayout) -> GPUModel? {
     layout.devices.lazy.compactMap { $0.scope == .gpu ? GPUModel.model(driverName: $0.model) : nil }.first
   }
 

@@ -8,7 +8,8 @@ public import BongsuModel
 ///
 ///     | gauge 0: sum count min max ticks totalMin totalMax | gauge 1 … | field 0: sum min max | … | power: sum ticks min max |
 public struct WindowTable: Hashable, Sendable {
-  public let level: RollupLevel
+  /// The level of the groups; `nil` for the window of a single node, see ``NodeFolder``.
+  public let level: RollupLevel?
   public let length: WindowLength
   /// The tick that ends the window.
   public let end: Tick
@@ -63,7 +64,7 @@ public struct WindowTable: Hashable, Sendable {
   public static let wordsPerGroup = powerBase + 4 * Power.allCases.count
 
   /// A window into which nothing was folded.
-  public init(_ level: RollupLevel, _ length: WindowLength, end: Tick, count: Int) {
+  public init(_ level: RollupLevel?, _ length: WindowLength, end: Tick, count: Int) {
     self.level = level
     self.length = length
     self.end = end
@@ -75,7 +76,7 @@ public struct WindowTable: Hashable, Sendable {
 
   /// A window as it was stored; `nil` when `words` do not have the shape of `count` groups.
   public init?(
-    _ level: RollupLevel, _ length: WindowLength, end: Tick, count: Int, ticks: Int64, words: [Int64]
+    _ level: RollupLevel?, _ length: WindowLength, end: Tick, count: Int, ticks: Int64, words: [Int64]
   ) {
     guard words.count == count * Self.wordsPerGroup, ticks >= 0 else { return nil }
     self.level = level
@@ -146,7 +147,7 @@ public struct WindowTable: Hashable, Sendable {
 
   /// Adds one tick. It lies in the window, and each tick is folded once.
   public mutating func fold(_ tick: ClosedTick) {
-    let level = level
+    guard let level else { preconditionFailure("a closed tick folded into the window of one node") }
     fold(tick[level], at: tick.tick) { tick.facilityMilliwatts(level, $0) }
   }
 

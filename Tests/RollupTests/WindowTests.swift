@@ -85,3 +85,40 @@ struct WindowTests {
       WindowTable(.hall, .hour, end: end, count: direct.count, ticks: 1, words: Array(direct.words.dropLast())) == nil)
   }
 }
+
+extension WindowTests {
+  @Test("a node's minutes from its rows equal a recomputation", arguments: [41, 42] as [UInt64])
+  func nodeMinutes(seed: UInt64) throws {
+    let seed = SeededRandom(default: seed).seed
+    let (_, naive, plan) = LevelSumTests.run(seed: seed, ticks: 150, shards: 1)
+    for name in SmallFleet.nodeNames {
+      let id = NodeID(name)!
+      let entries = naive.entries.filter { $0.node == id }
+      var folder = NodeFolder(plan.tree, node: plan.tree.node(id), layout: entries[0].layout)
+      var windows: [WindowTable] = []
+      for entry in entries {
+        if let ended = folder.add(entry.row.span, at: entry.tick, isExpected: true) { windows.append(ended) }
+      }
+      if let last = folder.finish() { windows.append(last) }
+      #expect(windows.count == 4, "\(name), seed \(seed)")
+      for window in windows {
+        let inWindow = entries.filter { WindowLength.minute.end(of: $0.tick) == window.end }
+        #expect(window.ticks == Int64(inWindow.count))
+        #expect(window.field(.reportingGPUs, 0).sum == naive.reportingGPUs(inWindow))
+        for metric in [MetricID.gpuPower, .gpuUtilization, .modulePower, .nodePower] {
+          let want = naive.gauge(metric, inWindow)
+          let got = window.gauge(metric, 0)!.samples
+          #expect(got.sum == want.sum && got.count == want.count && got.min == want.min && got.max == want.max)
+        }
+      }
+      guard let counter = entries[0].layout.column(of: .gpuEnergy) else { continue }
+      // After the first row, which is integrated, energy is what the counters say.
+      let first = entries[0].row[entries[0].layout.range(of: counter)]
+      let last = entries[entries.count - 1].row[entries[0].layout.range(of: counter)]
+      guard !(first + last).contains(SampleValue.absent.bits) else { continue }
+      let powers = naive.readings(.gpuPower, entries[0]).filter { $0 != SampleValue.absent.bits }
+      let total = windows.reduce(0) { $0 + $1.field(.gpuEnergy, 0).sum }
+      #expect(total == zip(first, last).reduce(0) { $0 + $1.1 - $1.0 } + powers.reduce(0, +), "\(name), seed \(seed)")
+    }
+  }
+}
