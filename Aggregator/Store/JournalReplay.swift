@@ -36,6 +36,11 @@ public struct JournalReplay: ~Copyable {
       disk: disk, log: Self.logName, limits: StoreLimits.journal, from: from, through: through)
   }
 
+  /// Goes on with records that were committed since; see ``BongsuRecordLog/LogReader/extend(through:)``.
+  public mutating func extend(through record: UInt64) throws(LogError) {
+    try reader.extend(through: record)
+  }
+
   /// The next entry or damage; `nil` at the end.
   public mutating func next() throws(LogError) -> Event? {
     guard let event = try reader.next() else { return nil }

@@ -25,8 +25,8 @@ public struct LogReader: ~Copyable {
   private let disk: any Disk
   private let log: String
   private let limits: LogLimits
-  private let from: UInt64
-  private let through: UInt64
+  private var from: UInt64
+  private var through: UInt64
 
   /// First numbers of the segments not opened yet, newest first.
   private var waiting: [UInt64]
@@ -86,6 +86,32 @@ public struct LogReader: ~Copyable {
       return firsts
     } catch {
       throw .disk(error)
+    }
+  }
+
+  /// Numbers of the first records of a log's segments, ascending: where a reader can begin that needs whole segments.
+  public static func segmentStarts(disk: any Disk, log: String) throws(LogError) -> [UInt64] {
+    try segments(of: log, on: disk)
+  }
+
+  /// Goes on with records that the writer has committed since, up to `number`, from where ``next()`` gave `nil`.
+  ///
+  /// A reader that follows a log this way reads every byte once.
+  public mutating func extend(through number: UInt64) throws(LogError) {
+    through = max(through, number)
+    // Those listed before may have been trimmed, and new ones may be there.
+    var firsts = try Self.segments(of: log, on: disk)
+    while firsts.count > 1, firsts[1] <= lastNumber + 1 { firsts.removeFirst() }
+    if let file {
+      let opened = segmentFirst
+      waiting = firsts.filter { $0 > opened }.reversed()
+      do { segmentBytes = try disk.byteCount(of: file) } catch { throw .disk(error) }
+      windowBytes = 0
+    } else {
+      // The segment that was left may have grown: it is walked again, and what was given is not given twice.
+      from = max(from, lastNumber + 1)
+      if let first = firsts.first { lastNumber = min(lastNumber, first - 1) }
+      waiting = firsts.reversed()
     }
   }
 

@@ -200,6 +200,32 @@ struct LogTests {
     }
   }
 
+  @Test("a reader that follows a writer gives every record once, across segments and trims", arguments: 0..<40)
+  func follows(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let disk = SimulatedDisk(seed: seed)
+    var writer = try LogWriter(disk: disk, log: "test", limits: smallLimits, salt: 1)
+    var reader = try LogReader(disk: disk, log: "test", limits: smallLimits, from: 1, through: 0)
+    var seen: [UInt64] = []
+    for _ in 0..<40 {
+      for _ in 0..<Int.random(in: 0...3, using: &random) { _ = writer.put(randomPayload(&random), kind: 0) }
+      try writer.commit()
+      if Int.random(in: 0..<4, using: &random) == 0 { writer.requestSegment() }
+      guard Bool.random(using: &random) else { continue }
+      // Beyond what is committed there is nothing, and asking for it does no harm.
+      try reader.extend(through: writer.durableNumber + (Bool.random(using: &random) ? 0 : 5))
+      while let event = try reader.next() {
+        guard case .record(let record) = event else {
+          Issue.record("\(event), seed \(seed)")
+          continue
+        }
+        seen.append(record.number)
+      }
+      #expect(seen == Array(0..<writer.durableNumber).map { $0 + 1 }, "seed \(seed)")
+      if Bool.random(using: &random) { try writer.trim(below: writer.durableNumber) }
+    }
+  }
+
   @Test("a segment of a newer version is refused by name")
   func newerVersion() throws {
     let disk = SimulatedDisk(seed: 9)
