@@ -21,6 +21,12 @@ public struct ClosedTick: Sendable {
     public var estimatedMilliwatts: Int64 = 0
     /// Whether a real meter was read.
     public var isRead = false
+
+    public init(milliwatts: Int64 = 0, estimatedMilliwatts: Int64 = 0, isRead: Bool = false) {
+      self.milliwatts = milliwatts
+      self.estimatedMilliwatts = estimatedMilliwatts
+      self.isRead = isRead
+    }
   }
 
   init(plan: RollupPlan, interval: TickInterval) {

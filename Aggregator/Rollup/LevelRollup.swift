@@ -44,8 +44,8 @@ public struct LevelRollup: Sendable {
     return closed
   }
 
-  /// What corrections of one tick add to each level. Nothing is expected of them, and their meters show nothing: both
-  /// belong to the tick that was closed. Takes time with the groups touched, besides a fixed part without the racks.
+  /// What corrections of one tick add to each level. Nothing is expected of them: that belongs to the tick that was
+  /// closed. Meters that are read replace what they showed at that tick; the others stay as they were. Takes time with the groups touched, besides a fixed part without the racks.
   public mutating func correction(_ frames: [LeafFrame]) -> ClosedTick {
     precondition(!frames.isEmpty, "no correction to form")
     gather(frames)
@@ -54,6 +54,10 @@ public struct LevelRollup: Sendable {
     swap(&correctedRacks, &filledRacks)
     closed.tick = frames[0].tick
     formLevels()
+    for meter in closed.meterPower.indices { closed.meterPower[meter] = ClosedTick.MeterPower() }
+    for (meter, milliwatts) in frames.flatMap(\.meterReadings) {
+      closed.meterPower[Int(meter)] = .init(milliwatts: milliwatts, estimatedMilliwatts: 0, isRead: true)
+    }
     swap(&corrected, &closed)
     swap(&correctedRacks, &filledRacks)
     clearLeaves()
@@ -68,7 +72,7 @@ public struct LevelRollup: Sendable {
         touched[Int(leaf)] = true
         CellTable.add(frame.words.span, index * CellLayout.words, to: &leaves.words, Int(leaf) * CellLayout.words)
       }
-      for (meter, milliwatts) in frame.meterReadings {
+      for (meter, milliwatts) in frame.meterReadings where tick.unixMilliseconds > meterReadings[Int(meter)].time {
         meterReadings[Int(meter)] = (milliwatts, tick.unixMilliseconds)
       }
     }

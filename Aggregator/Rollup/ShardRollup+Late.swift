@@ -1,3 +1,4 @@
+import BongsuFleet
 public import BongsuModel
 
 /// A silence of a node that late rows may fill: what is needed to put energy and estimates right when they do.
@@ -23,6 +24,7 @@ struct Silence: Sendable {
 struct LateCells: Sendable {
   private(set) var baseByLeaf: [Int32: Int] = [:]
   var words: [Int64] = []
+  var meterReadings: [Int32: Int64] = [:]
 
   /// Where the cell of `leaf` begins, made when it is new.
   mutating func base(_ leaf: Int) -> Int {
@@ -41,7 +43,7 @@ extension ShardRollup {
   /// The caller has dropped duplicates; rows of one member come in the order of their ticks.
   public mutating func addLate(_ member: MemberNumber, at tick: Tick, row: borrowing Span<Int64>) {
     let position = Int(member.position)
-    guard members[position].meter == nil else { return }
+    if let meter = members[position].meter { return addLateReading(of: meter, position, at: tick, row) }
     let time = (tick.unixMilliseconds + step - 1).flooredDivision(by: step) * step
     var estimate: Int64 = 0
     var estimatedGPUs: Int64 = 0
@@ -88,6 +90,16 @@ extension ShardRollup {
     }
   }
 
+  /// A meter's reading replaces what was shown at its tick.
+  private mutating func addLateReading(
+    of meter: MeterIndex, _ position: Int, at tick: Tick, _ row: borrowing Span<Int64>
+  ) {
+    let offset = programs[members[position].program].offsets.nodePower
+    guard offset >= 0, row[offset] != RowKernel.absent else { return }
+    let time = (tick.unixMilliseconds + step - 1).flooredDivision(by: step) * step
+    late[time, default: LateCells()].meterReadings[meter.rawValue] = row[offset]
+  }
+
   /// Corrections since the last call, ascending by tick; each is added to what the tick had before.
   public mutating func takeLate() -> [LeafFrame] {
     let frames = late.sorted { $0.key < $1.key }.map { time, cells in
@@ -96,6 +108,7 @@ extension ShardRollup {
         frame.leaves.append(leaf)
         frame.words.append(contentsOf: cells.words[base..<base + CellLayout.words])
       }
+      frame.meterReadings = cells.meterReadings.sorted { $0.key < $1.key }.map { (meter: $0.key, milliwatts: $0.value) }
       return frame
     }
     late.removeAll(keepingCapacity: true)

@@ -25,7 +25,7 @@ struct LevelSumTests {
         let row = source.row(of: index)
         if Int.random(in: 0..<1000, using: &source.random) < lossPermille { continue }
         let outcome = rollups[index % shards].add(members[index], at: tick, row: row.span)
-        #expect(outcome == .added)
+        if outcome != .added { Issue.record("a row in time is \(outcome), seed \(seed)") }
         naive.entries.append(
           .init(node: source.nodes[index].id, layout: source.nodes[index].layout, tick: tick, row: row))
       }
@@ -68,7 +68,10 @@ struct LevelSumTests {
             tree[plan.pairs[$1].allocation].depth == 1 ? $0 + value(tick[.factoryAllocation], $1) : $0
           },
         ]
-        #expect(sums.allSatisfy { $0 == value(nation, 0) }, "\(name) at \(tick.tick), seed \(seed): \(sums)")
+        if !sums.allSatisfy({ $0 == value(nation, 0) }) {
+          Issue.record("\(name) at \(tick.tick), seed \(seed): \(sums), nation \(value(nation, 0))")
+          return
+        }
       }
     }
     let hosted = tree.allocation("ministry/hosted")!.position
@@ -90,12 +93,18 @@ struct LevelSumTests {
           for metric in [MetricID.gpuPower, .gpuUtilization, .gpuTemperatureMargin, .modulePower, .nodePower] {
             let got = tick[level].gauge(metric, group)!
             let want = naive.gauge(metric, entries)
-            #expect(
-              (got.sum, got.count) == (want.sum, want.count) && got.min == want.min && got.max == want.max,
-              "\(level) \(group) metric \(metric.rawValue) at \(tick.tick), seed \(seed)")
+            let isEqual =
+              (got.sum, got.count) == (want.sum, want.count) && got.min == want.min && got.max == want.max
+            if !isEqual {
+              Issue.record("\(level) \(group) metric \(metric.rawValue) at \(tick.tick), seed \(seed): \(got), \(want)")
+              return
+            }
           }
-          #expect(tick[level].field(.reportingGPUs, group) == naive.reportingGPUs(entries), "seed \(seed)")
-          #expect(tick[level].field(.reportingNodes, group) == Int64(entries.count), "seed \(seed)")
+          let counted = (tick[level].field(.reportingGPUs, group), tick[level].field(.reportingNodes, group))
+          if counted != (naive.reportingGPUs(entries), Int64(entries.count)) {
+            Issue.record("\(level) \(group) at \(tick.tick), seed \(seed): counts \(counted)")
+            return
+          }
         }
       }
     }

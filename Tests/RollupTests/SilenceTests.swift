@@ -171,4 +171,33 @@ struct SilenceTests {
       #expect(closed.facilityMilliwatts(.nation, 0) == closed.meterPower[0].milliwatts)
     }
   }
+
+  @Test("a late reading of a meter replaces what was shown at its tick, and not what is shown now")
+  func lateMeter() {
+    let plan = RollupPlan(SmallFleet.tree)
+    var shard = ShardRollup(plan, first: SmallFleet.start, keepsSketches: false)
+    var levels = LevelRollup(plan)
+    let layout = RowLayout.node(gpus: 0, hasMeter: true)
+    let meter = shard.join(NodeID("east-utility")!, layout: layout)
+    let reading = { (milliwatts: Int64) in
+      var row = [Int64](repeating: SampleValue.absent.bits, count: layout.width)
+      row[layout.offset(of: layout.column(of: .nodePower)!)] = milliwatts
+      return row
+    }
+    var frame = LeafFrame(tick: SmallFleet.start)
+    shard.close(into: &frame)
+    _ = levels.close([frame])
+    let newRow = reading(5_000_000)
+    _ = shard.add(meter, at: SmallFleet.start.advanced(by: 1, of: .second), row: newRow.span)
+    shard.close(into: &frame)
+    #expect(levels.close([frame]).meterPower[0].milliwatts == 5_000_000)
+    let oldRow = reading(9_000_000)
+    shard.addLate(meter, at: SmallFleet.start, row: oldRow.span)
+    let corrections = shard.takeLate()
+    #expect(corrections.map(\.tick) == [SmallFleet.start])
+    let correction = levels.correction(corrections)
+    #expect(correction.meterPower[0] == .init(milliwatts: 9_000_000, isRead: true) && !correction.meterPower[1].isRead)
+    shard.close(into: &frame)
+    #expect(levels.close([frame]).meterPower[0].milliwatts == 5_000_000)
+  }
 }
