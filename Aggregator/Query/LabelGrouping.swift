@@ -62,6 +62,8 @@ struct GroupIndex {
   private var firstByHash: [UInt64: Int] = [:]
   /// Next group with the same hash, or -1.
   private var nextInChain: [Int] = []
+  /// The group found last: neighbours in a store mostly belong together.
+  private var latest = -1
 
   init(_ grouping: LabelGrouping) { self.grouping = grouping }
 
@@ -79,14 +81,19 @@ struct GroupIndex {
 
   /// The group of a series, made if there was none.
   mutating func findOrInsert(_ set: LabelSet) -> (group: Int, isNew: Bool) {
+    if latest >= 0, grouping.areEqual(representatives[latest], set) { return (latest, false) }
     let hash = grouping.hash(set)
     let first = firstByHash[hash] ?? -1
     var candidate = first
     while candidate >= 0 {
-      if grouping.areEqual(representatives[candidate], set) { return (candidate, false) }
+      if grouping.areEqual(representatives[candidate], set) {
+        latest = candidate
+        return (candidate, false)
+      }
       candidate = nextInChain[candidate]
     }
     let group = representatives.count
+    latest = group
     representatives.append(set)
     nextInChain.append(first)
     firstByHash[hash] = group

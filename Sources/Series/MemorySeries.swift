@@ -55,6 +55,16 @@ public struct MemorySeries: SeriesSource {
     for position in found {
       let all = samples[position]
       guard let first = all.timestamps.first, let last = all.timestamps.last else { continue }
+      if selection.wantsNewestOnly {
+        // Past the last sample that is not after the end.
+        let end =
+          last <= selection.endMilliseconds ? all.count : all.timestamps.lowerBound(selection.endMilliseconds + 1)
+        if end == 0 || all.timestamps[end - 1] < selection.startMilliseconds { continue }
+        window.removeAll()
+        window.append(timestamp: all.timestamps[end - 1], value: all.values[end - 1])
+        try visit(sets[position], window)
+        continue
+      }
       if first >= selection.startMilliseconds, last <= selection.endMilliseconds {
         try visit(sets[position], all)
         continue
@@ -81,9 +91,11 @@ public struct MemorySeries: SeriesSource {
   }
 
   private func matching(_ matchers: [LabelMatcher]) -> [Int] {
-    let byName = matchers.first { $0.name == Label.metricName && $0.comparison == .equal }
-    let candidates = byName.map { positionsByMetric[$0.value] ?? [] } ?? Array(sets.indices)
-    return candidates.filter { position in matchers.allSatisfy { $0.matches(sets[position]) } }
+    let byName = matchers.firstIndex { $0.name == Label.metricName && $0.comparison == .equal }
+    let candidates = byName.map { positionsByMetric[matchers[$0].value] ?? [] } ?? Array(sets.indices)
+    let rest = matchers.indices.filter { $0 != byName }.map { matchers[$0] }
+    if rest.isEmpty { return candidates }
+    return candidates.filter { position in rest.allSatisfy { $0.matches(sets[position]) } }
   }
 }
 

@@ -13,6 +13,10 @@ public struct SeriesSelection: Sendable {
   /// Whether series must be visited in order of their labels. Otherwise the order is the source's own.
   public var isSorted: Bool
 
+  /// Whether the newest sample not after the end is all that is needed: an instant selector at one instant. A source may
+  /// then leave out all others.
+  public var wantsNewestOnly: Bool { stepMilliseconds == 0 && rangeMilliseconds == 0 }
+
   public init(
     matchers: [LabelMatcher], startMilliseconds: Int64, endMilliseconds: Int64, stepMilliseconds: Int64 = 0,
     rangeMilliseconds: Int64 = 0, isSorted: Bool = false

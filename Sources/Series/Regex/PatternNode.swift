@@ -61,7 +61,9 @@ struct CharacterSet: Sendable {
       var belongs = Self.code(scalar).hasPrefix(name)
       if ignoresCase, !belongs {
         for (_, others) in CaseFolding.table(in: scalar.value...scalar.value) {
-          for other in others { if let other = Unicode.Scalar(other), Self.code(other).hasPrefix(name) { belongs = true } }
+          for other in others {
+            if let other = Unicode.Scalar(other), Self.code(other).hasPrefix(name) { belongs = true }
+          }
         }
       }
       return belongs != isNegated
