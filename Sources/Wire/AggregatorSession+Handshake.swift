@@ -130,7 +130,7 @@ extension AggregatorSession {
     var first = Tick(unixMilliseconds: above &+ 1)
     if above == .min { first = Tick(unixMilliseconds: at.unixMilliseconds - Self.unknownSpan) }
     let last = Tick(unixMilliseconds: at.unixMilliseconds)
-    guard above != .min || hasHoles, first <= last else { return }
+    guard first <= last else { return }
     let gap = JournalGap(
       node: node, sequences: nil, reason: reason, ticks: max(first, Tick(unixMilliseconds: 0))...last)
     wrote(host.store(.gap(gap)), committed: at.committedRecord)

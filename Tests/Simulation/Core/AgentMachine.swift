@@ -18,8 +18,12 @@ final class AgentMachine: AgentSessionHost {
   /// The wall clock is put right then.
   var wallMendsAt = Int64.max
 
-  var store = AgentStore()
-  var oldCopies: [AgentStore] = []
+  var spool: any SpoolBackend
+  var oldCopies: [any SpoolBackend] = []
+  /// A run that the mistake of a forgetful spool hides.
+  private var hiddenRun: SpooledRun?
+  /// What the run before began with; for the mistake of a lease that is not kept.
+  private var firstState: AgentState?
   var run: AgentRun?
   var link: Link?
   /// When the agent starts again; `nil`: it runs, or never.
@@ -37,7 +41,6 @@ final class AgentMachine: AgentSessionHost {
   /// Taken away for good.
   var isRetired = false
 
-  private var encoder = BlockEncoder()
   private var words: [Int64] = []
 
   init(index: Int, node: Int, id: NodeID, world: World, seed: UInt64) {
@@ -46,8 +49,13 @@ final class AgentMachine: AgentSessionHost {
     self.id = id
     self.world = world
     random = SeededRandom(seed: seed)
+    spool = Self.emptySpool(world, seed: random.next())
     bootedAt = world.now - Int64.random(in: 1000...1_000_000, using: &random)
     boot = BootID(rawValue: random.next())
+  }
+
+  static func emptySpool(_ world: World, seed: UInt64) -> any SpoolBackend {
+    world.scenario.faults.contains(.smallSpool) ? ModelSpool() : DiskSpool(world: world, seed: seed)
   }
 
   var reading: ClockReading {
@@ -58,27 +66,39 @@ final class AgentMachine: AgentSessionHost {
 
   func start() {
     startsAt = nil
+    spool.reopen()
     var settings = AgentSessionSettings(
       node: id, incarnation: Incarnation(rawValue: random.next()), boot: boot, agentVersion: "simulated")
     settings.leaseRows = world.scenario.leaseRows
     settings.pendingRowsMax = world.scenario.pendingRowsMax
-    if world.mutation == .dropSpoolTail, !store.runs.isEmpty { store.runs.removeLast() }
-    var state = store.state ?? AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1)
-    if world.mutation == .forgetAnchor { state.anchors = [] }
+    hiddenRun = nil
+    if world.mutation == .dropSpoolTail {
+      var next: UInt64 = 1
+      while let run = spool.spooledRun(endingAtOrAfter: next) {
+        hiddenRun = run
+        next = run.lastSequence + 1
+      }
+    }
+    var state = spool.state ?? AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1)
+    if world.mutation == .forgetLease, let first = firstState, first.stream == state.stream {
+      state.leaseEnd = first.leaseEnd
+    }
+    firstState = state
     var host = self
     run = AgentRun(
       AgentSession(
-        settings: settings, state: state, layouts: store.layouts, layout: world.layouts[layoutIndex],
-        lastTick: store.lastTick, reading: reading, seed: random.next(), host: &host))
+        settings: settings, state: state, layouts: spool.layouts, layout: world.layouts[layoutIndex],
+        lastTick: spool.lastTick, reading: reading, seed: random.next(), host: &host))
   }
 
   /// The process is killed: rows in memory are gone.
-  func kill() {
+  func kill(power: Bool = false) {
     guard run != nil else { return }
-    for id in unsettled where !store.holds(world.ledger.samples[id].sequence) {
-      world.ledger.samples[id].excuse = world.ledger.samples[id].excuse ?? "in memory of an agent that was killed"
+    for id in unsettled where !spool.keeps(world.ledger.samples[id].sequence) {
+      excuse(id, "in memory of an agent that was killed")
     }
-    unsettled.removeAll { !store.holds(world.ledger.samples[$0].sequence) }
+    unsettled.removeAll { !spool.keeps(world.ledger.samples[$0].sequence) }
+    spool.processEnds(power: power)
     run = nil
     if let link { world.network.abandon(link) }
     link = nil
@@ -86,7 +106,7 @@ final class AgentMachine: AgentSessionHost {
 
   /// The node loses power and boots anew.
   func powerFails() {
-    kill()
+    kill(power: true)
     if hasClockFault {
       for id in unsettled where world.ledger.samples[id].stamp.isProvisional {
         excuse(id, "sampled by a wrong clock in a boot that no aggregator ever answered")
@@ -99,10 +119,10 @@ final class AgentMachine: AgentSessionHost {
   }
 
   /// The spool directory is not what it was.
-  func loseSpool(for other: AgentStore) {
+  func loseSpool(for other: any SpoolBackend) {
     for id in unsettled { excuse(id, "in a spool that was lost") }
     unsettled.removeAll()
-    store = other
+    spool = other
   }
 
   func excuse(_ id: Int, _ reason: String) {
@@ -116,7 +136,7 @@ final class AgentMachine: AgentSessionHost {
       wallError = 0
       wallMendsAt = .max
     }
-    if let startsAt, world.now >= startsAt { start() }
+    if let startsAt, world.now >= max(startsAt, bootedAt) { start() }
     guard run != nil else { return }
     var host = self
     if let link {
@@ -203,18 +223,10 @@ final class AgentMachine: AgentSessionHost {
 
   func spill(_ run: SpooledRun, rows: borrowing [Int64], losses: inout [SpoolLoss]) -> Bool {
     if world.mutation == .spoolLies { return true }
-    guard let layout = store.layouts.first(where: { $0.number == run.layoutNumber })?.layout else { return false }
-    var payload: [UInt8] = []
-    do {
-      var changed = copy rows
-      if world.mutation == .damagedValue, changed.count > 1 { changed[1] &+= 1 }
-      try encoder.encode(rows: changed.span, shape: BlockShape(layout), base: nil, appendingTo: &payload)
-    } catch {
-      world.fail("machine \(index): spooled rows cannot be encoded: \(error)")
-      return false
-    }
+    var words = copy rows
+    if world.mutation == .damagedValue, words.count > 1 { words[1] &+= 1 }
     let before = losses.count
-    guard store.spill(run, payload, losses: &losses) else { return false }
+    guard spool.spill(run, rows: words, losses: &losses) else { return false }
     for loss in losses[before...] { excuse(loss.sequences, "dropped by a full spool") }
     return true
   }
@@ -224,7 +236,7 @@ final class AgentMachine: AgentSessionHost {
   }
 
   func release(_ durable: SequenceSet) {
-    store.release(durable)
+    spool.release(durable)
     unsettled.removeAll { id in
       guard durable.contains(world.ledger.samples[id].sequence) else { return false }
       world.ledger.samples[id].isAcknowledged = true
@@ -232,31 +244,20 @@ final class AgentMachine: AgentSessionHost {
     }
   }
 
-  func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? { store.run(endingAtOrAfter: sequence) }
+  func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? {
+    let run = spool.spooledRun(endingAtOrAfter: sequence)
+    return run == hiddenRun ? nil : run
+  }
 
   func readSpooled(_ run: SpooledRun, appendingTo frame: inout [UInt8]) -> Bool {
-    guard let found = store.runs.first(where: { $0.header == run }) else { return false }
-    frame.append(contentsOf: found.payload)
-    return true
+    spool.readSpooled(run, appendingTo: &frame)
   }
 
-  func store(_ state: AgentState) -> Bool {
-    if store.isFailing { return false }
-    if world.mutation == .forgetLease, store.state?.stream == state.stream {
-      store.state?.anchors = state.anchors
-      return true
-    }
-    store.state = state
-    return true
-  }
+  func store(_ state: AgentState) -> Bool { spool.store(state) }
 
-  func store(_ layout: LayoutAnnouncement) -> Bool {
-    // Without a disk the store still knows it while the process runs; spilling fails then anyhow.
-    store.layouts.append(layout)
-    return !store.isFailing
-  }
+  func store(_ layout: LayoutAnnouncement) -> Bool { spool.store(layout) }
 
-  func resetSpool() { store.runs.removeAll() }
+  func resetSpool() { spool.reset() }
 
   func report(_ notice: AgentNotice) {
     world.note("agent \(index) \(notice)")

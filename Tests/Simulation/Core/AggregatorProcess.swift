@@ -40,6 +40,8 @@ final class AggregatorProcess: AggregatorSessionHost {
   /// A synchronization failed: the process has to end.
   private(set) var isDead = false
   private var lyingDurable: UInt64 = 0
+  /// The run that said the last Hello, whatever the session makes of it.
+  private var speaker: Incarnation?
 
   static let logName = "journal"
 
@@ -129,12 +131,14 @@ final class AggregatorProcess: AggregatorSessionHost {
       let node = Int(block.node.rawValue)
       let key = LayoutKey(node: block.node, number: block.header.layoutNumber)
       guard let shape = shapes[key] else {
+        // Its layout was in a record that was torn away with it.
+        guard !world.isTorn(number) else { return }
         world.fail("record \(number) names an unknown layout \(block.header.layoutNumber) of node \(node)")
         return
       }
       guard live[node].base.admits(block, interval: shape.layout.interval) else {
         // Its base was in a record that was torn away, so neither was ever acknowledged; the agent sends it again.
-        if number <= world.committedEver { world.fail("record \(number) of node \(node) has lost its base") }
+        if !world.isTorn(number) { world.fail("record \(number) of node \(node) has lost its base") }
         return
       }
       if number > checkpoint { sessions[node].replay(entry) { _ in shape.layout.interval } }
@@ -182,14 +186,16 @@ final class AggregatorProcess: AggregatorSessionHost {
       // SAFETY: bytes have no padding.
       let frame = unsafe bytes.span.bytes
       if bytes.first.map({ $0 & 0x1F }) == FrameType.hello.rawValue {
-        sessions[node].hello(
-          frame, over: link.connection, identity: world.nodeIDs[node], instant, settings, &host)
+        speaker = try? Hello(decoding: frame).incarnation
+        let hello = asKnownRun(bytes, node)
+        // SAFETY: bytes have no padding.
+        unsafe sessions[node].hello(
+          hello.span.bytes, over: link.connection, identity: world.nodeIDs[node], instant, settings, &host)
         continue
       }
-      let from = world.mutation == .ignoreFencing ? sessions[node].connection : link.connection
       storeDuplicate(frame, node)
       do throws(FrameError) {
-        try sessions[node].receive(frame, over: from, instant, settings, &host)
+        try sessions[node].receive(frame, over: link.connection, instant, settings, &host)
       } catch {
         world.note("aggregator passes over a frame of node \(node): \(error)")
       }
@@ -216,9 +222,11 @@ final class AggregatorProcess: AggregatorSessionHost {
 
   /// Writes sessions and tiers, each file on its own, then trims the journal. All records are on disk now.
   private func checkpointIfDue() {
-    guard world.now - checkpointedAt >= 5000 else { return }
+    let isHasty = world.mutation == .checkpointAhead && writer.stagedBytes > 0
+    guard world.now - checkpointedAt >= (isHasty ? 500 : 5000) else { return }
     checkpointedAt = world.now
     let through = writer.nextNumber - 1
+    if world.mutation == .trimTooMuch { trim(below: through + 1) }
     do throws(DiskError) {
       let old = raw.appliedRecord
       raw.appliedRecord = through
@@ -236,13 +244,16 @@ final class AggregatorProcess: AggregatorSessionHost {
       world.note("checkpoint: \(error)")
       return
     }
+    trim(below: through + 1)
+  }
+
+  private func trim(below number: UInt64) {
     do throws(LogError) {
-      _ = try writer.trim(below: world.mutation == .trimTooMuch ? writer.nextNumber + 1000 : through + 1)
+      _ = try writer.trim(below: number)
     } catch {
       world.note("trim: \(error)")
       if error.isFatal { isDead = true }
     }
-    if world.mutation == .trimTooMuch { raw.appliedRecord = through }
   }
 
   private func checkpoint(_ through: UInt64) -> [UInt8] {
@@ -385,7 +396,7 @@ final class AggregatorProcess: AggregatorSessionHost {
     world.note("aggregator node \(node.rawValue) \(notice)")
     switch notice {
     case .clonedKey: world.cloneAlarms.insert(Int(node.rawValue))
-    case .connected(let run, _, _): world.connected(run, node: Int(node.rawValue))
+    case .connected: if let speaker { world.connected(speaker, node: Int(node.rawValue)) }
     default: break
     }
   }
@@ -470,6 +481,17 @@ final class AggregatorProcess: AggregatorSessionHost {
     Ack(creditBlocks: settings.creditBlocks, takesOldestOnly: false, durable: sessions[node].received)
       .encode(into: &bytes)
     send(bytes, over: sessions[node].connection)
+  }
+
+  /// The mistake of taking every run of an agent for the one before.
+  private func asKnownRun(_ bytes: [UInt8], _ node: Int) -> [UInt8] {
+    guard world.mutation == .ignoreRuns, let known = sessions[node].incarnation else { return bytes }
+    // SAFETY: bytes have no padding.
+    guard var hello = try? unsafe Hello(decoding: bytes.span.bytes) else { return bytes }
+    hello.incarnation = known
+    var changed: [UInt8] = []
+    hello.encode(into: &changed)
+    return changed
   }
 
   private func storeDuplicate(_ frame: RawSpan, _ node: Int) {

@@ -27,18 +27,16 @@ public enum Mutation: String, CaseIterable, Sendable {
   case forgetTickFloor
   /// Checkpoints are written before the records they cover are on disk.
   case checkpointAhead
-  /// The journal is trimmed without asking the tiers.
+  /// The journal is trimmed before the tiers have written what it holds.
   case trimTooMuch
   /// Rows are labelled by the wall clock, whatever it does.
   case trustWallClock
-  /// A fenced run of an agent is listened to.
-  case ignoreFencing
+  /// Every run of an agent is taken for the one before.
+  case ignoreRuns
   /// Late rows do not reach the tiers.
   case lateRowsSkipTier
   /// A failed synchronization is taken for a success the second time.
   case retryFailedSync
   /// A row of the spool changes its value on the way.
   case damagedValue
-  /// The anchor of a boot is not kept over restarts.
-  case forgetAnchor
 }

@@ -19,14 +19,20 @@ extension World {
     case .nodePower: powerFails(machine)
     case .aggregatorKill: if aggregator != nil { aggregatorFails(power: Bool.random(using: &random)) }
     case .aggregatorPower: aggregatorDisk.changesUntilCrash = Int.random(in: 1...40, using: &random)
-    case .aggregatorDisk: troubleAggregatorDisk()
-    case .agentDisk: machine.store.isFailing.toggle()
+    case .aggregatorDisk:
+      // A machine whose disk fails is often restarted.
+      if aggregator != nil, Int.random(in: 0..<3, using: &random) == 0 {
+        aggregatorFails(power: Bool.random(using: &random))
+      } else {
+        troubleAggregatorDisk()
+      }
+    case .agentDisk: machine.spool.trouble(Int.random(in: 0..<10, using: &random))
     case .spoolLost: loseSpool(machine)
     case .clock: stepClock(machine)
     case .clone: clone(machine)
     case .revoke: revoke(machine)
     case .layout: changeLayout(machine)
-    case .smallSpool: machine.store.capacityBytes = Int.random(in: 200...2000, using: &random)
+    case .smallSpool: machine.spool.shrink(to: Int.random(in: 200...2000, using: &random))
     }
   }
 
@@ -99,12 +105,14 @@ extension World {
 
   private func loseSpool(_ machine: AgentMachine) {
     if machine.oldCopies.isEmpty || Int.random(in: 0..<3, using: &random) == 0 {
-      machine.oldCopies.append(machine.store)
+      machine.oldCopies.append(machine.spool.copy(seed: random.next()))
       return
     }
     guard !machine.isRetired else { return }
     machine.kill()
-    machine.loseSpool(for: Bool.random(using: &random) ? AgentStore() : machine.oldCopies[0])
+    machine.loseSpool(
+      for: Bool.random(using: &random)
+        ? AgentMachine.emptySpool(self, seed: random.next()) : machine.oldCopies[0].copy(seed: random.next()))
     machine.startsAt = now + Int64.random(in: 200...5000, using: &random)
   }
 
@@ -112,7 +120,7 @@ extension World {
     guard !cloned.contains(machine.node), !machine.isRetired else { return }
     let twin = AgentMachine(
       index: machines.count, node: machine.node, id: machine.id, world: self, seed: random.next())
-    if Bool.random(using: &random) { twin.store = machine.store }
+    if Bool.random(using: &random) { twin.spool = machine.spool.copy(seed: random.next()) }
     twin.startsAt = now + Int64.random(in: 0...3000, using: &random)
     cloned.insert(machine.node)
     machines.append(twin)
@@ -148,8 +156,7 @@ extension World {
     for node in revoked.sorted() { aggregator?.setRevoked(node, false) }
     revoked = []
     for machine in machines {
-      machine.store.isFailing = false
-      machine.store.capacityBytes = .max
+      machine.spool.mend()
       machine.wallError = 0
       machine.wallMendsAt = .max
       if machine.run == nil, machine.startsAt == nil, !machine.isRetired { machine.startsAt = now }
@@ -175,7 +182,7 @@ extension AgentMachine {
     kill()
     for id in unsettled { excuse(id, "held by a machine that was taken away") }
     unsettled.removeAll()
-    store = AgentStore()
+    spool = ModelSpool()
     startsAt = nil
     isRetired = true
   }

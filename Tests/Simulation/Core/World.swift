@@ -24,11 +24,21 @@ public final class World {
   var cloneAlarms: Set<Int> = []
   /// Runs of each node's agents in the order in which they were welcomed, and how often one came back.
   private var runs: [Int: [Incarnation]] = [:]
-  var returns: [Int: Int] = [:]
+  private var returns: [Int: Int] = [:]
+  /// Nodes of which one process of the aggregator has seen two runs take turns.
+  private(set) var alternated: Set<Int> = []
   /// The highest journal record that ever was on disk for certain.
   var committedEver: UInt64 = 0
   /// Records that were torn away before they were on disk for certain; the journal shows the hole ever after.
   var tornRecords: Set<ClosedRange<UInt64>> = []
+  /// Records that survived such a hole and need what was in it.
+  private var strandedRecords: Set<UInt64> = []
+
+  /// Whether a record that cannot be used belongs to a batch that was torn before it was on disk for certain.
+  func isTorn(_ record: UInt64) -> Bool {
+    if record > committedEver { strandedRecords.insert(record) }
+    return strandedRecords.contains(record)
+  }
   private(set) var violations: [String] = []
   /// What happened, for people; kept only when asked for.
   public private(set) var trace: [String] = []
@@ -99,6 +109,7 @@ public final class World {
   func connected(_ run: Incarnation, node: Int) {
     guard runs[node]?.last != run else { return }
     if runs[node]?.contains(run) == true { returns[node, default: 0] += 1 }
+    if returns[node, default: 0] >= 2 { alternated.insert(node) }
     runs[node, default: []].append(run)
   }
 
@@ -151,12 +162,12 @@ public final class World {
         if !machine.isRetired { parts.append("agent \(machine.index) is not running") }
         continue
       }
-      if !machine.unsettled.isEmpty || run.session.pendingRowCount > 0 || !machine.store.runs.isEmpty
+      if !machine.unsettled.isEmpty || run.session.pendingRowCount > 0
         || run.session.unacknowledgedGapCount > 0
       {
         parts.append(
           "agent \(machine.index): \(machine.unsettled.count) samples unsettled, \(run.session.pendingRowCount) in memory, "
-            + "\(machine.store.runs.count) runs spooled, \(run.session.unacknowledgedGapCount) gaps, "
+            + "\(run.session.unacknowledgedGapCount) gaps, "
             + "established \(run.session.isEstablished), floor \(run.session.durable.floor) of \(run.session.nextSequence)"
         )
       }
