@@ -5,6 +5,8 @@ import BongsuModel
 public enum Limits {
   /// Members of one shard: known nodes, unknown ones and meters.
   public static let membersMax = BongsuFleet.Limits.nodesMax + 4096
+  /// Row shapes kept beyond one per member, so that nodes that keep changing theirs cannot fill the memory.
+  public static let spareProgramsMax = 64
   /// GPUs of one member.
   public static let gpusPerMemberMax = BongsuModel.Limits.devicesMax
 

@@ -98,7 +98,8 @@ extension ShardRollup {
     var member = RollupMember(
       node: node, meter: nil, program: number(of: RowProgram(gpus: state.counters.count)),
       traits: PowerTraits(model), intervalMilliseconds: interval,
-      periodMilliseconds: max(interval, step), pace: .even, counterBase: counters.count, gpus: state.counters.count)
+      periodMilliseconds: max(interval, step), pace: .even, counterBase: counters.count,
+      counterCapacity: state.counters.count, gpus: state.counters.count)
     member.firstTick = state.firstTick.unixMilliseconds
     member.lastTick = min(state.lastTick.unixMilliseconds, closedThrough)
     member.delivered = 1

@@ -23,7 +23,7 @@ public struct NodeFolder: Sendable {
     let interval = Int64(layout.interval.milliseconds)
     member = RollupMember(
       node: node, meter: nil, program: 0, traits: traits, intervalMilliseconds: interval, periodMilliseconds: interval,
-      pace: .even, counterBase: 0, gpus: program.offsets.gpus)
+      pace: .even, counterBase: 0, counterCapacity: program.offsets.gpus, gpus: program.offsets.gpus)
     member.expectedGPUs = Int64(node.map { tree[$0].gpus } ?? program.offsets.gpus)
     counters = Array(repeating: EnergyCounter.Reading(), count: program.offsets.gpus)
     self.length = length

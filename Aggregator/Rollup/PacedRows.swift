@@ -73,9 +73,7 @@ struct PacedRows: Sendable {
 extension ShardRollup {
   /// Adds a row of a fast or slow member.
   mutating func addPaced(_ position: Int, at time: Int64, _ row: borrowing Span<Int64>) -> RowOutcome {
-    guard let index = pacedMembers.firstIndex(of: Int32(position)) else {
-      preconditionFailure("member \(memberIDs[position]) has no paced rows")
-    }
+    let index = Int(members[position].pacedIndex)
     let tick = (time + step - 1).flooredDivision(by: step) * step
     guard tick > closedThrough else { return .late }
     guard isOpen(tick) else { return .ahead }
@@ -113,7 +111,8 @@ extension ShardRollup {
     }
   }
 
-  private mutating func flushFast(_ index: Int) {
+  /// Counts the mean of a fast member's rows so far.
+  mutating func flushFast(_ index: Int) {
     let tick = paced[index].tick
     guard tick != .min else { return }
     paced[index].tick = .min

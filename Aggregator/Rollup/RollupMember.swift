@@ -29,6 +29,8 @@ struct RollupMember: BitwiseCopyable {
   /// How often it owes something to the rollup: its interval, or the rollup's when that is longer.
   var periodMilliseconds: Int64
   var pace: Pace
+  /// Its place among the members that are not even, -1 when it is.
+  var pacedIndex: Int32 = -1
 
   /// Leaf cell and expected GPUs, valid for ticks from `eraFrom` to before `eraUntil`.
   var leaf = 0
@@ -50,6 +52,8 @@ struct RollupMember: BitwiseCopyable {
   var fullTick = Int64.min
   /// Where the newest energy counters stand in the shard's table.
   var counterBase: Int
+  /// GPUs for which there is room.
+  var counterCapacity: Int
   /// Tick of those counters, `Int64.min` before the first.
   var counterTick = Int64.min
   var gpus: Int

@@ -25,7 +25,7 @@ public struct ShardRollup: Sendable {
   /// What nodes outside the fleet file say they are.
   var strangerModels: [Int32: GPUModel] = [:]
   var programs: [RowProgram] = []
-  private var programByShape: [RowProgram: Int] = [:]
+  var programByShape: [RowProgram: Int] = [:]
   /// Newest energy counters of all members, each at its `counterBase`.
   var counters: [EnergyCounter.Reading] = []
   /// Whose counter it is, as a hash of the GPU's key.
@@ -43,7 +43,7 @@ public struct ShardRollup: Sendable {
   /// Tick for which a slot's leaf was last emptied; other leaves of the slot hold leftovers.
   var stamps: [Int64]
   /// Readings of meters, slot after slot, `Int64.min` when absent.
-  private var meterReadings: [Int64]
+  var meterReadings: [Int64]
   /// Members that are not sampled once per rollup tick, and their rows.
   var pacedMembers: [Int32] = []
   var paced: [PacedRows] = []
@@ -78,122 +78,6 @@ public struct ShardRollup: Sendable {
     meterReadings = [Int64](repeating: .min, count: slots * plan.tree.meters.count)
     self.keepsSketches = keepsSketches
     sketches = SketchTable(plan, isKept: keepsSketches)
-  }
-
-  // MARK: - Members
-
-  /// Registers a node, or gives a registered one a new layout. Unknown names are members of `unassigned`; names of meter
-  /// sources feed their meter.
-  ///
-  /// - Precondition: fewer than ``Limits/membersMax`` members; see ``isFull``.
-  public mutating func join(_ id: NodeID, layout: RowLayout) -> MemberNumber {
-    let program = program(for: layout)
-    let gpus = programs[program].offsets.gpus
-    let interval = Int64(layout.interval.milliseconds)
-    let pace: RollupMember.Pace = interval == step ? .even : interval < step ? .fast : .slow
-    if let number = memberByID[id] {
-      let position = Int(number.position)
-      let keys = counterKeys[members[position].counterBase..<members[position].counterBase + members[position].gpus]
-      let isSame =
-        members[position].program == program && members[position].intervalMilliseconds == interval
-        && keys.elementsEqual(Self.gpuKeys(layout))
-      if !isSame {
-        refit(
-          position, program: program, model: Self.model(of: layout), keys: Self.gpuKeys(layout), interval: interval,
-          pace: pace)
-      }
-      return number
-    }
-    precondition(!isFull, "\(members.count) members, limit \(Limits.membersMax)")
-    let node = plan.tree.node(id)
-    let number = MemberNumber(position: Int32(members.count))
-    if node == nil { strangerModels[number.position] = Self.model(of: layout) }
-    members.append(
-      RollupMember(
-        node: node, meter: plan.tree.meter(readBy: id), program: program,
-        traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
-        intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
-        counterBase: counters.count, gpus: gpus))
-    addCounters(Self.gpuKeys(layout))
-    memberIDs.append(id)
-    memberByID[id] = number
-    setPace(pace, of: Int(number.position))
-    return number
-  }
-
-  /// Whether no further node can join.
-  public var isFull: Bool { members.count >= Limits.membersMax }
-
-  /// The member called `id`, `nil` before it has joined.
-  public func member(_ id: NodeID) -> MemberNumber? { memberByID[id] }
-
-  /// Gives a member another shape. Counters follow their GPUs, which may have changed places; what was remembered of the
-  /// shape itself is forgotten.
-  private mutating func refit(
-    _ position: Int, program: Int, model: GPUModel?, keys: [UInt64], interval: Int64, pace: RollupMember.Pace
-  ) {
-    let old = members[position]
-    var known: [UInt64: EnergyCounter.Reading] = [:]
-    for gpu in 0..<old.gpus { known[counterKeys[old.counterBase + gpu]] = counters[old.counterBase + gpu] }
-    if keys.count > old.gpus {
-      members[position].counterBase = counters.count
-      addCounters(keys)
-    }
-    let base = members[position].counterBase
-    for (gpu, key) in keys.enumerated() {
-      counterKeys[base + gpu] = key
-      counters[base + gpu] = known[key] ?? EnergyCounter.Reading()
-    }
-    members[position].program = program
-    members[position].gpus = keys.count
-    members[position].intervalMilliseconds = interval
-    members[position].periodMilliseconds = max(interval, step)
-    members[position].eraUntil = .min
-    if Set(known.keys) != Set(keys) { members[position].fullTick = .min }
-    if old.node == nil {
-      members[position].traits = PowerTraits(model)
-      strangerModels[Int32(position)] = model
-    }
-    gaps[Int32(position)] = nil
-    setPace(pace, of: position)
-  }
-
-  mutating func addCounters(_ keys: [UInt64]) {
-    counters.append(contentsOf: repeatElement(EnergyCounter.Reading(), count: keys.count))
-    counterKeys.append(contentsOf: keys)
-  }
-
-  /// Hashes of the GPUs' keys in row order (FNV-1a, 64 bits); of their numbers where they have none.
-  private static func gpuKeys(_ layout: RowLayout) -> [UInt64] {
-    layout.devices.filter { $0.scope == .gpu }.map { device in
-      let text = device.key.isEmpty ? "#\(device.index)" : device.key
-      return text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-    }
-  }
-
-  private mutating func setPace(_ pace: RollupMember.Pace, of position: Int) {
-    members[position].pace = pace
-    if let index = pacedMembers.firstIndex(of: Int32(position)) {
-      pacedMembers.remove(at: index)
-      paced.remove(at: index)
-    }
-    guard pace != .even else { return }
-    pacedMembers.append(Int32(position))
-    paced.append(PacedRows(width: programs[members[position].program].width))
-  }
-
-  private mutating func program(for layout: RowLayout) -> Int { number(of: RowProgram(layout)) }
-
-  mutating func number(of program: RowProgram) -> Int {
-    if let known = programByShape[program] { return known }
-    programs.append(program)
-    programByShape[program] = programs.count - 1
-    return programs.count - 1
-  }
-
-  /// The model that a node outside the fleet file reports, so that its power can be scaled like any other's.
-  static func model(of layout: RowLayout) -> GPUModel? {
-    layout.devices.lazy.compactMap { $0.scope == .gpu ? GPUModel.model(driverName: $0.model) : nil }.first
   }
 
   // MARK: - Rows
@@ -352,80 +236,5 @@ public struct ShardRollup: Sendable {
     guard let node = member.node else { return Int64(member.gpus) }
     let isExpected = plan.tree.isInService(node, at: tick) && !plan.tree.isInMaintenance(node, at: tick)
     return isExpected ? Int64(plan.tree[node].gpus) : 0
-  }
-
-  // MARK: - Closing
-
-  /// Whether the next tick can be closed at server time `now`; see ``Watermark/isClosable(now:)``.
-  public mutating func isClosable(now: Tick) -> Bool { watermark.isClosable(now: now) }
-
-  /// The tick that ``close(into:)`` will close next.
-  public var nextTick: Tick { Tick(unixMilliseconds: closedThrough + step) }
-
-  /// Closes the next tick: writes its cells into `frame`, estimates of silent nodes included, and begins to wait for the
-  /// tick after it. Does not allocate once `frame` has been through it.
-  public mutating func close(into frame: inout LeafFrame) {
-    let time = closedThrough + step
-    frame.reset(tick: Tick(unixMilliseconds: time))
-    flushPaced(at: time)
-    estimateSilentMembers(at: time)
-    let slot = Int(time / step) & slotMask
-    for leaf in 0..<plan.leafCount where stamps[slot * plan.leafCount + leaf] == time {
-      let base = (slot * plan.leafCount + leaf) * CellLayout.words
-      frame.leaves.append(Int32(leaf))
-      frame.words.append(contentsOf: words[base..<base + CellLayout.words])
-    }
-    let meters = plan.tree.meters.count
-    for meter in 0..<meters where meterReadings[slot * meters + meter] != .min {
-      frame.meterReadings.append((Int32(meter), meterReadings[slot * meters + meter]))
-      meterReadings[slot * meters + meter] = .min
-    }
-    closedThrough = time
-    beginWaiting(for: time + step)
-  }
-
-  /// Hands out the quantile sketches of the minute that ends with `tick`, which was closed last; `nil` when nothing was
-  /// counted in it, or `tick` ends no minute.
-  public mutating func takeSketches(endingWith tick: Tick) -> SketchFrame? {
-    guard keepsSketches, tick.unixMilliseconds % 60_000 == 0 else { return nil }
-    return sketches.take(minute: tick.unixMilliseconds)
-  }
-
-  /// Quantile sketches of late rows, by minute; each is merged into what the minute had before.
-  public mutating func takeLateSketches() -> [SketchFrame] { sketches.takeLate() }
-
-  /// Adds estimates for members that did not deliver `time`.
-  private mutating func estimateSilentMembers(at time: Int64) {
-    for position in members.indices where !isDelivered(members[position], time) {
-      let member = members[position]
-      let age = time &- member.lastTick
-      guard member.meter == nil, member.lastTick != .min, time > member.firstTick,
-        MissingEstimate.isCurrent(ageMilliseconds: age)
-      else { continue }
-      if time < member.eraFrom || time >= member.eraUntil { enterEra(position, at: time) }
-      let expected = members[position].expectedGPUs
-      guard expected > 0 else { continue }
-      let base = openCell(members[position].leaf, at: time)
-      words[base + CellLayout.field(.missingPower)] &+= member.estimate(ageMilliseconds: age)
-      words[base + CellLayout.field(.estimatedGPUs)] &+= member.lastGPUs
-      if member.node == nil { words[base + CellLayout.field(.expectedGPUs)] &+= expected }
-    }
-  }
-
-  /// Whether `time` was delivered, or is covered by the row of a slower member.
-  private func isDelivered(_ member: RollupMember, _ time: Int64) -> Bool {
-    if member.pace == .slow { return member.lastTick != .min && time - member.lastTick < member.intervalMilliseconds }
-    let behind = (member.lastTick &- time) / step
-    return member.lastTick >= time && behind < 64 && member.delivered & 1 << UInt64(behind) != 0
-  }
-
-  private mutating func beginWaiting(for time: Int64) {
-    var live = 0
-    var pending = 0
-    for member in members where isLive(member.lastTick, member.periodMilliseconds, at: time) {
-      live += 1
-      if member.lastTick + member.periodMilliseconds <= time { pending += 1 }
-    }
-    watermark.await(Tick(unixMilliseconds: time), live: live, pending: pending)
   }
 }

@@ -43,4 +43,13 @@ struct NationalPlanTests {
     let inService = tree.expectedGPUs(at: Tick(unixMilliseconds: 1_790_000_000_000))
     #expect(inService.reduce(0) { $0 + Int($1) } == batchTotal)
   }
+
+  @Test("the example of a single machine is free of findings and expects its GPUs")
+  func singleNode() throws {
+    let file = FleetFile(path: Self.path + "/ops/fleets/single-node.yaml")
+    #expect(file.findings.map(\.description) == [])
+    let tree = try file.usableTree()
+    #expect(tree.expectedGPUs(at: Tick(unixMilliseconds: 1_790_000_000_000)) == [8])
+    #expect(tree[tree.allocation(of: NodeIndex(0), at: Tick(unixMilliseconds: 1_790_000_000_000))].path == "research")
+  }
 }

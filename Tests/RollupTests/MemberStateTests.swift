@@ -74,4 +74,32 @@ struct MemberStateTests {
     #expect(try energy(["A", "C"], [1_250_000, 7_000_000]) == 200_000)
     #expect(try energy(["A", "B", "C"], [1_350_000, 5_500_000, 7_100_000]) == 300_000)
   }
+
+  @Test("nodes that keep changing their shape and pace go on counting like any other")
+  func changingShapes() throws {
+    let plan = RollupPlan(SmallFleet.tree)
+    var shard = ShardRollup(plan, first: SmallFleet.start, keepsSketches: false)
+    var levels = LevelRollup(plan)
+    var random = SeededRandom(default: 5)
+    for step in 0..<300 {
+      let tick = SmallFleet.start.advanced(by: step, of: .second)
+      var expected: Int64 = 0
+      for node in 0..<5 {
+        let gpus = Int.random(in: 1...40, using: &random)
+        let milliseconds = [1000, 1000, 500, 2000].randomElement(using: &random)!
+        let layout = RowLayout.node(
+          gpus: gpus, interval: TickInterval(milliseconds: milliseconds)!, hasMeter: Bool.random(using: &random),
+          hasCounter: Bool.random(using: &random))
+        let member = shard.join(NodeID("stray-\(node)")!, layout: layout)
+        let row = [Int64](repeating: 1000, count: layout.width)
+        let outcome = shard.add(member, at: tick, row: row.span)
+        #expect(outcome == .added, "seed \(random.seed)")
+        expected += Int64(gpus)
+      }
+      var frame = LeafFrame(tick: tick)
+      shard.close(into: &frame)
+      let nation = levels.close([frame]).nation
+      #expect(nation.field(.reportingGPUs, 0) == expected, "step \(step), seed \(random.seed)")
+    }
+  }
 }
