@@ -31,6 +31,7 @@ func tests(
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -44,6 +45,8 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
   name: "bongsu",
+  // What Tests/Performance and Tests/Fuzz build upon; the product is the executables.
+  products: ["CBongsuPlatform", "BongsuCodec", "BongsuModel", "BongsuRing"].map { .library(name: $0, targets: [$0]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
@@ -73,6 +76,15 @@ let package = Package(
     // Agents: what runs on nodes.
     module("BongsuDevices", "Agents/Devices", ["BongsuModel"]),
     module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel"]),
+    module(
+      "BongsuSpool", "Agents/Spool", ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire"],
+      exclude: ["FORMAT.md"]),
+    program(
+      "bongsu-agent", "Agents/Agent",
+      [
+        "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool", "BongsuTransport",
+        "BongsuWire",
+      ]),
     program(
       "bongsu-fleet", "Agents/FleetSimulator",
       [
@@ -83,6 +95,9 @@ let package = Package(
     // Aggregator: what runs in the middle.
     module("BongsuRing", "Aggregator/Ring", ["CBongsuPlatform"]),
     module("BongsuRollup", "Aggregator/Rollup", ["BongsuFleet", "BongsuModel"]),
+    module(
+      "BongsuStore", "Aggregator/Store",
+      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire", grdb], exclude: ["FORMAT.md"]),
     module(
       "BongsuIngest", "Aggregator/Ingest",
       [
@@ -113,14 +128,44 @@ let package = Package(
       ]),
 
     // Tests.
+    module(
+      "BongsuSimulation", "Tests/Simulation/Core",
+      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuTestKit", "BongsuWire"]),
+    program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["BongsuSimulation", "BongsuTestKit"], path: "Tests/Simulation/Tests",
+      swiftSettings: strict),
     module("BongsuTestKit", "Tests/BongsuTestKit", ["BongsuModel", "BongsuRecordLog"]),
-    tests("FleetTests", ["BongsuFleet", "BongsuModel"]),
+    module(
+      "FixtureAggregator", "Tests/Support/FixtureAggregator",
+      ["BongsuAPI", "BongsuMetrics", "BongsuReports", logging]),
+    tests(
+      "APITests",
+      [
+        "BongsuAPI", "BongsuMetrics", "BongsuReports", "BongsuSeries", "BongsuTestKit", "FixtureAggregator", httpClient,
+        logging, nioCore, nioHTTP1, nioPosix,
+      ]),
+    tests("CLITests", ["bongsu", "BongsuAPI", "BongsuReports", "FixtureAggregator"]),
+    tests("CodecTests", ["BongsuCodec", "BongsuModel", "BongsuTestKit"]),
+    tests("DevicesTests", ["BongsuDevices", "BongsuSampling", "BongsuModel", "BongsuTestKit"]),
+    tests("FleetTests", ["BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests("MetricsTests", ["BongsuMetrics"]),
     tests("ModelTests", ["BongsuModel"]),
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
     tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
     tests("RepositoryTests", []),
+    tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
+    tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries"]),
+    tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
+    tests("RingTests", ["BongsuRing", "BongsuTestKit"]),
     tests("SamplingTests", ["BongsuSampling", "BongsuDevices", "BongsuModel"]),
+    tests("StressTests", ["BongsuRing"]),
+    tests("TransportTests", ["BongsuTransport", "BongsuRing"]),
+    tests(
+      "SpoolTests", ["BongsuSpool", "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire"]),
+    tests(
+      "StoreTests",
+      ["BongsuStore", "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire", grdb]),
     tests("WireTests", ["BongsuWire", "BongsuModel", "BongsuTestKit"]),
   ]
 )

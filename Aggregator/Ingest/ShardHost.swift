@@ -175,13 +175,20 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   private mutating func introduce(_ index: Int, layout number: Int) -> Int? {
     guard let layout = nodes[index].layoutIndex(number) else { return nil }
     guard nodes[index].layouts[layout].journalSegment != journal.segment else { return layout }
-    let node = nodes[index]
+    introduce(index)
     let entry = JournalEntry.layout(
-      node.number, node.layouts[layout].stream, node.layouts[layout].announcement)
-    _ = journal.append(now: now) { JournalEntry.node(node.number, node.id).encode(into: &$0) }
+      nodes[index].number, nodes[index].layouts[layout].stream, nodes[index].layouts[layout].announcement)
     _ = journal.append(now: now) { entry.encode(into: &$0) }
     nodes[index].layouts[layout].journalSegment = journal.segment
     return layout
+  }
+
+  /// Writes the node's name into the present segment unless it is there: before anything else that concerns it.
+  private mutating func introduce(_ index: Int) {
+    guard nodes[index].nameSegment != journal.segment else { return }
+    nodes[index].nameSegment = journal.segment
+    let entry = JournalEntry.node(nodes[index].number, nodes[index].id)
+    _ = journal.append(now: now) { entry.encode(into: &$0) }
   }
 
   /// Applies the rows that count to the rollup and the live table.
@@ -253,10 +260,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   // MARK: Other entries
 
   mutating func store(_ entry: JournalEntry) -> UInt64 {
-    if case .stream(let node, _, _) = entry {
-      let id = nodes[Int(node.rawValue)].id
-      _ = journal.append(now: now) { JournalEntry.node(node, id).encode(into: &$0) }
-    }
+    introduce(entry.node)
     return journal.append(now: now) { entry.encode(into: &$0) }
   }
 
@@ -330,6 +334,18 @@ extension ShardHost {
   /// After a restart everything has to be written again before it is relied on.
   mutating func forgetJournal(_ index: Int) {
     nodes[index].journalSegment = 0
+    nodes[index].nameSegment = 0
     for layout in nodes[index].layouts.indices { nodes[index].layouts[layout].journalSegment = 0 }
+  }
+}
+
+extension JournalEntry {
+  /// Position of the node that the entry concerns.
+  fileprivate var node: Int {
+    switch self {
+    case .node(let node, _), .layout(let node, _, _), .stream(let node, _, _), .run(let node, _): Int(node.rawValue)
+    case .block(let block): Int(block.node.rawValue)
+    case .gap(let gap): Int(gap.node.rawValue)
+    }
   }
 }

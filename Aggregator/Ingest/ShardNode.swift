@@ -16,7 +16,8 @@ struct ShardNode {
   /// Place in the rollup for layout `memberLayout`.
   var member: MemberNumber?
   var memberLayout = -1
-  /// The journal segment in which the node, its layouts and a standalone block were written last.
+  /// The journal segments in which its name, and a block that stands alone, were written last.
+  var nameSegment: UInt32 = 0
   var journalSegment: UInt32 = 0
   var agentVersion = ""
   var skewMilliseconds: Int64 = 0

@@ -1,0 +1,166 @@
+import BongsuModel
+import BongsuSpool
+import BongsuTransport
+import BongsuWire
+
+/// The effects of the agent's session: one DEALER socket per session, the spool on disk, lines in the log.
+///
+/// Thread rule: belongs to the uplink's thread.
+struct AgentHost: AgentSessionHost, ~Copyable {
+  private let context: Context
+  private let endpoint: String
+  private let log: AgentLog
+  var spool: Spool
+  private var link: Link?
+  /// Whether the socket was replaced since the uplink last looked.
+  private(set) var isSocketNew = false
+  /// Whether the last thing said of the connection was that it stands.
+  private var saidConnected: Bool?
+
+  init(context: Context, endpoint: String, spool: consuming Spool, log: AgentLog) {
+    self.context = context
+    self.endpoint = endpoint
+    self.spool = spool
+    self.log = log
+  }
+
+  // MARK: Connection
+
+  mutating func connect() {
+    disconnect()
+    do {
+      var options = SocketOptions()
+      options.messageBytesMax = WireLimits.frameBytesMax
+      // The Hello waits for the connection; a session that gets no answer gives the socket up.
+      options.requiresConnection = false
+      options.sendHighWaterMark = 256
+      var fresh = try Socket(.dealer, in: context, options: options)
+      let monitor = try ConnectionMonitor(of: fresh, in: context)
+      try fresh.connect(endpoint)
+      link = Link(socket: fresh, monitor: monitor)
+      isSocketNew = true
+    } catch {
+      log.error("uplink", "\(error)")
+    }
+  }
+
+  mutating func disconnect() { link = nil }
+
+  mutating func send(_ frame: borrowing [UInt8]) -> Bool { link?.send(frame) ?? false }
+
+  /// Lets `poller` watch the present socket and its monitor.
+  mutating func watch(with poller: inout Poller) throws(TransportError) {
+    isSocketNew = false
+    try link?.watch(with: &poller)
+  }
+
+  /// The next frame of the aggregator; `nil` when there is none now.
+  mutating func receive() throws(TransportError) -> Message? { try link?.receive() }
+
+  /// Whether the transport lost a connection that stood.
+  mutating func takeLoss() throws(TransportError) -> Bool { try link?.takeLoss() ?? false }
+
+  // MARK: Spool
+
+  mutating func spill(_ run: SpooledRun, rows: borrowing [Int64], losses: inout [SpoolLoss]) -> Bool {
+    defer { sayNotices() }
+    return spool.spill(run, rows: rows, losses: &losses)
+  }
+
+  mutating func release(_ durable: SequenceSet) { spool.release(durable) }
+
+  mutating func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? {
+    spool.spooledRun(endingAtOrAfter: sequence)
+  }
+
+  mutating func readSpooled(_ run: SpooledRun, appendingTo frame: inout [UInt8]) -> Bool {
+    defer { sayNotices() }
+    return spool.readSpooled(run, appendingTo: &frame)
+  }
+
+  mutating func store(_ state: AgentState) -> Bool {
+    defer { sayNotices() }
+    return spool.store(state)
+  }
+
+  mutating func store(_ layout: LayoutAnnouncement) -> Bool { spool.store(layout) }
+
+  mutating func resetSpool() { spool.reset() }
+
+  mutating func sayNotices() {
+    for notice in spool.takeNotices() { log.warning("spool", "\(notice)") }
+  }
+
+  // MARK: Log
+
+  mutating func report(_ notice: AgentNotice) {
+    switch notice {
+    case .welcomed(let skew):
+      let clock = skew.map { abs($0) > 100 ? ", this clock is \($0) ms off the aggregator's" : "" } ?? ""
+      if saidConnected != true { log.info("uplink", "connected to \(endpoint)\(clock)") }
+      saidConnected = true
+    case .disconnected(let reason, let retry): sayDisconnected(reason, retry)
+    case .rejected(let reject):
+      log.warning(
+        "uplink",
+        "the aggregator does not take rows \(reject.firstSequence) to \(reject.lastSequence): \(reject.reason) "
+          + "(saw \(reject.valueSeen), limit \(reject.limit))")
+    case .lost(let gap):
+      log.warning("uplink", "rows \(gap.firstSequence) to \(gap.lastSequence) are lost and recorded: \(gap.reason)")
+    case .newStream: log.warning("uplink", "the numbering starts anew")
+    case .spoolFailing(let isFailing):
+      log.warning("spool", isFailing ? "takes no rows; they wait in memory" : "takes rows again")
+    case .clockCorrected(let isCorrected, let skew):
+      log.warning(
+        "clock",
+        isCorrected
+          ? "this node's clock is \(skew) ms off; ticks follow the aggregator's, set the clock (NTP)"
+          : "this node's clock is right again")
+    case .malformedFrame(let error): log.warning("uplink", "a frame of the aggregator cannot be read: \(error)")
+    }
+  }
+
+  /// Says once per change of state that there is no connection, and again when the reason is the aggregator's own.
+  private mutating func sayDisconnected(_ reason: Disconnection, _ retry: Int64) {
+    let text: String
+    switch reason {
+    case .connectionLost: text = "the connection to \(endpoint) was lost"
+    case .noWelcome(let waited): text = "no answer from \(endpoint) for \(waited / 1000) s"
+    case .silence(let silent): text = "nothing heard from \(endpoint) for \(silent / 1000) s"
+    case .refused(let refuse):
+      log.error(
+        "uplink", "refused by \(endpoint): \(refuse.reason)\(refuse.detail.isEmpty ? "" : " (\(refuse.detail))")")
+      saidConnected = false
+      return
+    }
+    if saidConnected != false { log.warning("uplink", "\(text); retrying, samples are kept meanwhile") }
+    saidConnected = false
+  }
+}
+
+/// One session's socket, with what tells of its connection.
+private struct Link: ~Copyable {
+  var socket: Socket
+  var monitor: ConnectionMonitor
+
+  mutating func send(_ frame: borrowing [UInt8]) -> Bool {
+    let span = frame.span
+    // SAFETY: bytes have no padding.
+    return (try? unsafe socket.trySend(copying: span.bytes)) == .sent
+  }
+
+  mutating func watch(with poller: inout Poller) throws(TransportError) {
+    try poller.add(socket, token: Uplink.socketToken)
+    try poller.add(monitor.socket, token: Uplink.monitorToken)
+  }
+
+  mutating func receive() throws(TransportError) -> Message? { try socket.tryReceive() }
+
+  mutating func takeLoss() throws(TransportError) -> Bool {
+    var isLost = false
+    while let event = try monitor.nextEvent() {
+      if case .disconnected = event.kind { isLost = true }
+    }
+    return isLost
+  }
+}

@@ -1,0 +1,145 @@
+import BongsuDevices
+import BongsuModel
+import BongsuRecordLog
+import BongsuSampling
+import BongsuSpool
+import BongsuTransport
+import Glibc
+
+/// The release this program was built as.
+enum AgentRelease {
+  static let version = "0.1.0"
+}
+
+/// `bongsu-agent`: reads this node's devices once per tick and delivers what it read.
+@main
+enum AgentMain {
+  static func main() {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    let command = arguments.first.flatMap { $0.hasPrefix("-") ? nil : $0 } ?? "run"
+    if arguments.first == command { arguments.removeFirst() }
+    do {
+      if arguments.contains("--help") || arguments.contains("-h") || command == "help" {
+        print(usage)
+      } else if arguments.contains("--version") {
+        print("bongsu-agent \(AgentRelease.version)")
+      } else {
+        switch command {
+        case "run": try run(arguments)
+        case "sample": try sample(arguments)
+        default: throw ArgumentScanner.UsageError(description: "unknown command \(command)")
+        }
+      }
+    } catch let error as ArgumentScanner.UsageError {
+      complain("\(error)\n\n\(usage)")
+      exit(2)
+    } catch {
+      complain("\(error)")
+      exit(1)
+    }
+  }
+
+  private static let sampleOptions: [ArgumentScanner.Option] = [
+    .init(
+      name: "--source", value: "SPEC", help: "nvml[:LIB], host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…]",
+      repeats: true),
+    .init(name: "--interval", value: "TIME", help: "time over which means are taken (default: 1s)"),
+    .init(name: "--format", value: "FORMAT", help: "table or json (default: table)"),
+  ]
+
+  static let usage = """
+    usage: bongsu-agent [run] [options]      sample this node and deliver to an aggregator
+           bongsu-agent sample [options]     print one reading and end, without network
+
+    options of run:
+    \(ArgumentScanner.help(for: AgentConfiguration.options))
+
+    options of sample:
+    \(ArgumentScanner.help(for: sampleOptions))
+
+    examples:
+      bongsu-agent --node r001-n07 --aggregator 10.0.0.5:7420 --spool /var/lib/bongsu/spool
+      bongsu-agent sample --source simulated:gpus=8,model=B200 --format json
+    """
+
+  // MARK: sample
+
+  private static func sample(_ arguments: [String]) throws {
+    let scanned = try ArgumentScanner(arguments, options: sampleOptions)
+    try refuseOperands(scanned)
+    let format = scanned.value("--format") ?? "table"
+    guard format == "table" || format == "json" else {
+      throw ArgumentScanner.UsageError(description: "--format is '\(format)', expected table or json")
+    }
+    let interval = try AgentConfiguration.interval(scanned.value("--interval") ?? "1s")
+    let specifications = try AgentConfiguration.sources(scanned.values["--source"] ?? [])
+    let report = SampleReport.take(try SourceSet(specifications, interval: interval), interval: interval)
+    print(format == "json" ? report.json() : report.table(), terminator: "")
+  }
+
+  // MARK: run
+
+  private static func run(_ arguments: [String]) throws {
+    let scanned = try ArgumentScanner(arguments, options: AgentConfiguration.options)
+    try refuseOperands(scanned)
+    let configuration = try AgentConfiguration(scanned)
+    let log = AgentLog(level: configuration.logLevel)
+    // Sources are made before anything starts: a recording that cannot be read ends the agent here.
+    let sources = try SourceSet(configuration.sources, interval: configuration.interval)
+    let signals = SignalWait()
+    guard let queue = RowQueue(onEvent: { log.write($0.level, "sampling", "\($0)") }) else {
+      throw AgentConfiguration.Invalid(description: "no descriptors left; raise ulimit -n")
+    }
+    let context = try Context()
+    let uplink = try Uplink(
+      configuration, context: context, spool: openSpool(configuration, log), queue: queue, log: log)
+    let sampler = Sampler(sources, interval: configuration.interval, ticks: uplink, sink: queue)
+    log.info(
+      "agent",
+      "bongsu-agent \(AgentRelease.version) samples node \(configuration.node) every "
+        + "\(configuration.interval.milliseconds) ms for \(configuration.endpoint)")
+    let thread = AgentThread("uplink") { uplink.run() }
+    sampler.start()
+    while !signals.wait(seconds: 10) { sampler.setSpoolBytes(uplink.spoolByteCount) }
+    log.info("agent", "stopping; what is not acknowledged goes to the spool")
+    sampler.stop()
+    uplink.requestStop()
+    thread.join()
+    context.shutdown()
+  }
+
+  private static func openSpool(_ configuration: AgentConfiguration, _ log: AgentLog) -> Spool {
+    let limits = SpoolLimits(diskBytesMax: configuration.spoolBytesMax)
+    let salt = UInt32.random(in: 1...(.max))
+    guard let directory = configuration.spoolDirectory else { return Spool(disk: nil, limits: limits, salt: salt) }
+    do {
+      return Spool(disk: try PosixDisk(path: directory), limits: limits, salt: salt)
+    } catch {
+      // A lost spool never prevents the start.
+      log.error("spool", "\(error); unsent samples are kept in memory alone")
+      return Spool(disk: nil, limits: limits, salt: salt)
+    }
+  }
+
+  private static func refuseOperands(_ scanned: ArgumentScanner) throws {
+    if let operand = scanned.operands.first {
+      throw ArgumentScanner.UsageError(description: "unexpected argument '\(operand)'")
+    }
+  }
+
+  private static func complain(_ text: String) {
+    var bytes = Array("bongsu-agent: \(text)\n".utf8)
+    // SAFETY: the buffer is valid for its own count during the call.
+    _ = unsafe bytes.withUnsafeMutableBytes { unsafe write(2, $0.baseAddress, $0.count) }
+  }
+}
+
+extension SamplingEvent {
+  /// How urgent the news is.
+  fileprivate var level: AgentLog.Level {
+    switch self {
+    case .source(_, .available): .info
+    default: .warning
+    }
+  }
+}
