@@ -80,7 +80,7 @@ enum AgentMain {
   // MARK: run
 
   private static func run(_ arguments: [String]) throws {
-    let scanned = try ArgumentScanner(arguments, options: AgentConfiguration.options)
+    let scanned = try ArgumentScanner(arguments, options: AgentConfiguration.options + [DrillLog.option])
     try refuseOperands(scanned)
     let configuration = try AgentConfiguration(scanned)
     let log = AgentLog(level: configuration.logLevel)
@@ -93,7 +93,9 @@ enum AgentMain {
     let context = try Context()
     let uplink = try Uplink(
       configuration, context: context, spool: openSpool(configuration, log), queue: queue, log: log)
-    let sampler = Sampler(sources, interval: configuration.interval, ticks: uplink, sink: queue)
+    var sink: any SampleSink = queue
+    if let file = scanned.value(DrillLog.option.name) { sink = try DrillLog(path: file, next: queue) }
+    let sampler = Sampler(sources, interval: configuration.interval, ticks: uplink, sink: sink)
     log.info(
       "agent",
       "bongsu-agent \(AgentRelease.version) samples node \(configuration.node) every "
