@@ -7,6 +7,7 @@ struct UnitTestFile {
   /// One `tests` entry: series, and what rules and expressions must make of them.
   struct Group {
     var name: String
+    /// Between input samples. Without one, promtool puts all values of a series at time 0, where the first wins.
     var intervalMilliseconds: Int64
     var inputSeries: [(series: String, values: String)]
     var alertTests: [AlertTest]
@@ -44,17 +45,17 @@ struct UnitTestFile {
         allowing: [
           "interval", "input_series", "alert_rule_test", "promql_expr_test", "external_labels", "external_url", "name",
         ], of: "a test")
-      groups.append(try group(map, defaultInterval: interval))
+      groups.append(try group(map))
     }
     return UnitTestFile(
       rulePaths: try root.texts("rule_files"), evaluationIntervalMilliseconds: interval,
       groupOrder: try root.texts("group_eval_order"), groups: groups)
   }
 
-  private static func group(_ map: YAMLMap, defaultInterval: Int64) throws(FileFailure) -> Group {
+  private static func group(_ map: YAMLMap) throws(FileFailure) -> Group {
     let interval = try map.duration("interval") ?? 0
     var group = Group(
-      name: try map.text("name") ?? "", intervalMilliseconds: interval == 0 ? defaultInterval : interval,
+      name: try map.text("name") ?? "", intervalMilliseconds: interval,
       inputSeries: [],
       alertTests: [], expressionTests: [],
       externalLabels: LabelSet(try map.pairs("external_labels").map { Label(name: $0.name, value: $0.value) }),

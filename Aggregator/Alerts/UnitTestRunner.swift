@@ -23,18 +23,10 @@ struct UnitTestRunner {
   /// Runs the tests. Returns what failed, as text to print.
   mutating func run() -> [String] {
     var input: [(labels: LabelSet, values: [Double?], next: Int)] = []
-    for (series, values) in group.inputSeries {
-      do throws(ParseFailure) {
-        let description = try SeriesDescription("\(series) \(values)")
-        if let known = input.firstIndex(where: { $0.labels == description.labels }) {
-          // A series that is described again replaces the first description.
-          input[known].values = description.values
-        } else {
-          input.append((description.labels, description.values, 0))
-        }
-      } catch {
-        return ["    input series \(series) \(values): \(error)"]
-      }
+    do throws(ParseFailure) {
+      for (series, values) in group.inputSeries { try describe("\(series) \(values)", in: &input) }
+    } catch {
+      return ["    input series: \(error)"]
     }
     for test in group.alertTests where test.alertName.isEmpty {
       let suffix = group.name.isEmpty ? "" : " (in TestGroup \(group.name))"
@@ -66,6 +58,23 @@ struct UnitTestRunner {
       if let failure = check(test) { failures.append(failure) }
     }
     return failures
+  }
+
+  /// Adds the series of a description; each further line of it, as from a YAML block, describes a series of its own.
+  private func describe(_ text: String, in input: inout [(labels: LabelSet, values: [Double?], next: Int)])
+    throws(ParseFailure)
+  {
+    for line in text.split(separator: "\n") {
+      let trimmed = String(String(line.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()))
+      if trimmed.isEmpty || trimmed.hasPrefix("#") { continue }
+      let description = try SeriesDescription(trimmed)
+      if let known = input.firstIndex(where: { $0.labels == description.labels }) {
+        // A series that is described again replaces the first description.
+        input[known].values = description.values
+      } else {
+        input.append((description.labels, description.values, 0))
+      }
+    }
   }
 
   private mutating func load(_ input: inout [(labels: LabelSet, values: [Double?], next: Int)], through end: Int64) {

@@ -80,6 +80,9 @@ struct YAMLMap {
   /// A number in YAML's notation, which writes infinity as `.inf` and NaN as `.nan`.
   func number(_ key: String) throws(FileFailure) -> Double? {
     guard let text = try text(key) else { return nil }
+    if let style = entries[key]?.scalar?.style, style == .singleQuoted || style == .doubleQuoted {
+      throw failure(key, "expected \(key) to be a number, got text in quotes")
+    }
     switch text {
     case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF": return .infinity
     case "-.inf", "-.Inf", "-.INF": return -.infinity

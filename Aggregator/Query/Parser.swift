@@ -30,6 +30,8 @@ public struct Parser {
   /// Parses a metric with labels: `name{label="value"}`.
   public static func parseMetric(_ source: String) throws(ParseFailure) -> LabelSet {
     var parser = Parser(source)
+    // Nothing at all is a metric without name and labels.
+    if parser.token.kind == .endOfInput { return .empty }
     let labels = try parser.parseLabelSet()
     guard parser.token.kind == .endOfInput else { throw parser.unexpected() }
     return labels
@@ -231,102 +233,11 @@ public struct Parser {
     }
   }
 
-  /// Names of operators and most keywords are metric names when nothing else makes sense.
-  private func isMetricName(_ token: Token) -> Bool {
-    switch token.kind {
-    case .identifier, .metricIdentifier, .aggregate: return true
-    case .binary(let operation): return operation == .and || operation == .or || operation == .unless
-    case .keyword(let keyword):
-      switch keyword {
-      case .offset, .by, .without, .start, .end: return true
-      default: return false
-      }
-    default: return false
-    }
-  }
-
   private var opensAggregation: Bool {
     switch peek(1).kind {
     case .leftParenthesis, .keyword(.by), .keyword(.without): true
     default: false
     }
-  }
-
-  private mutating func parseSelector(name: Token?) throws(ParseFailure) -> VectorSelector {
-    let start = name?.position ?? token.position
-    var end = name?.end ?? token.end
-    var matchers: [LabelMatcher] = []
-    if token.kind == .leftBrace {
-      advance()
-      while token.kind != .rightBrace {
-        matchers.append(try parseMatcher(isFirst: matchers.isEmpty))
-        if token.kind == .comma {
-          advance()
-        } else if token.kind != .rightBrace {
-          throw unexpected(context: "label matching", expected: "\",\" or \"}\"")
-        }
-      }
-      end = token.end
-      advance()
-    }
-    if let name { matchers.append(LabelMatcher(Label.metricName, equals: name.text)) }
-    return VectorSelector(name: name?.text ?? "", matchers: matchers, range: start..<end)
-  }
-
-  private mutating func parseMatcher(isFirst: Bool) throws(ParseFailure) -> LabelMatcher {
-    let name = token
-    guard name.kind == .identifier else {
-      throw unexpected(context: "label matching", expected: isFirst ? "identifier or \"}\"" : "identifier or \"}\"")
-    }
-    advance()
-    let comparison: LabelMatcher.Operator
-    switch token.kind {
-    case .equals: comparison = .equal
-    case .binary(.notEqual): comparison = .notEqual
-    case .matches: comparison = .matches
-    case .doesNotMatch: comparison = .doesNotMatch
-    default: throw unexpected(context: "label matching", expected: "label matching operator")
-    }
-    advance()
-    guard token.kind == .string else { throw unexpected(context: "label matching", expected: "string") }
-    let value = StringLiteral.value(of: token.text)
-    advance()
-    do throws(PatternError) {
-      return try LabelMatcher(name.text, comparison, value)
-    } catch {
-      throw failure(error.description, at: name.position)
-    }
-  }
-
-  private mutating func parseLabelSet() throws(ParseFailure) -> LabelSet {
-    var name = ""
-    if isMetricName(token) {
-      name = token.text
-      advance()
-    } else if token.kind != .leftBrace {
-      throw unexpected()
-    }
-    var labels: [Label] = []
-    if token.kind == .leftBrace {
-      advance()
-      while token.kind != .rightBrace {
-        let label = token
-        guard label.kind == .identifier else { throw unexpected(context: "label set", expected: "identifier or \"}\"") }
-        advance()
-        try expect(.equals, context: "label set", expected: "\"=\"")
-        guard token.kind == .string else { throw unexpected(context: "label set", expected: "string") }
-        labels.append(Label(name: label.text, value: StringLiteral.value(of: token.text)))
-        advance()
-        if token.kind == .comma {
-          advance()
-        } else if token.kind != .rightBrace {
-          throw unexpected(context: "label set", expected: "\",\" or \"}\"")
-        }
-      }
-      advance()
-    }
-    if !name.isEmpty { labels.append(Label(name: Label.metricName, value: name)) }
-    return LabelSet(labels)
   }
 
   private mutating func parseCall() throws(ParseFailure) -> Parsed {
@@ -478,13 +389,13 @@ public struct Parser {
 
   // MARK: tokens
 
-  private var token: Token { tokens[min(next, tokens.count - 1)] }
+  var token: Token { tokens[min(next, tokens.count - 1)] }
 
-  private func peek(_ distance: Int) -> Token { tokens[min(next + distance, tokens.count - 1)] }
+  func peek(_ distance: Int) -> Token { tokens[min(next + distance, tokens.count - 1)] }
 
-  private mutating func advance() { next += 1 }
+  mutating func advance() { next += 1 }
 
-  private mutating func expect(_ kind: Token.Kind, context: String, expected: String?) throws(ParseFailure) {
+  mutating func expect(_ kind: Token.Kind, context: String, expected: String?) throws(ParseFailure) {
     guard token.kind == kind else { throw unexpected(context: context, expected: expected) }
     advance()
   }
@@ -519,11 +430,11 @@ public struct Parser {
     return FloatText.parse(lowered)
   }
 
-  private func failure(_ message: String, at offset: Int) -> ParseFailure {
+  func failure(_ message: String, at offset: Int) -> ParseFailure {
     ParseFailure(message, at: offset, in: source)
   }
 
-  private func unexpected(context: String? = nil, expected: String? = nil) -> ParseFailure {
+  func unexpected(context: String? = nil, expected: String? = nil) -> ParseFailure {
     if token.kind == .failure { return failure(token.text, at: token.position) }
     var message = "unexpected \(token.described)"
     if let context { message += " in \(context)" }
