@@ -102,6 +102,7 @@ extension ShardRollup {
       counterCapacity: state.counters.count, gpus: state.counters.count)
     member.firstTick = state.firstTick.unixMilliseconds
     member.lastTick = min(state.lastTick.unixMilliseconds, closedThrough)
+    member.lastSeen = member.lastTick
     member.delivered = 1
     member.lastMilliwatts = state.lastMilliwatts
     member.lastGPUs = state.lastGPUs

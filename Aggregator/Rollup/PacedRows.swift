@@ -75,7 +75,10 @@ extension ShardRollup {
   mutating func addPaced(_ position: Int, at time: Int64, _ row: borrowing Span<Int64>) -> RowOutcome {
     let index = Int(members[position].pacedIndex)
     let tick = (time + step - 1).flooredDivision(by: step) * step
-    guard tick > closedThrough else { return .late }
+    guard tick > closedThrough else {
+      noteSeen(position, tick)
+      return .late
+    }
     guard isOpen(tick) else { return .ahead }
     guard time > paced[index].newest else { return .duplicate }
     if members[position].pace == .slow {

@@ -42,6 +42,10 @@ struct RollupMember: BitwiseCopyable {
   var firstTick = Int64.min
   /// Newest tick that was delivered in time, `Int64.min` before the first.
   var lastTick = Int64.min
+  /// Newest tick that was sent, in time or late: whether the watermark waits for it.
+  var lastSeen = Int64.min
+  /// Whether the row at `lastTick` ends a silence and was not counted yet.
+  var endsSilence = false
   /// Bit n: the tick n rollup intervals before `lastTick` was delivered.
   var delivered: UInt64 = 0
   /// IT power and GPUs at `lastTick`.

@@ -68,9 +68,9 @@ extension ShardRollup {
   mutating func beginWaiting(for time: Int64) {
     var live = 0
     var pending = 0
-    for member in members where isLive(member.lastTick, member.periodMilliseconds, at: time) {
+    for member in members where isLive(member.lastSeen, member.periodMilliseconds, at: time) {
       live += 1
-      if member.lastTick + member.periodMilliseconds <= time { pending += 1 }
+      if member.lastSeen + member.periodMilliseconds <= time { pending += 1 }
     }
     watermark.await(Tick(unixMilliseconds: time), live: live, pending: pending)
   }

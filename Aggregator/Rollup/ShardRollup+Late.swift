@@ -130,7 +130,7 @@ extension ShardRollup {
       silences[silences.count - 1].until = time
     }
     gaps[key] = Array(silences.suffix(Limits.energyGapsMax))
-    pendingSilenceEnds = true
+    members[position].endsSilence = true
   }
 
   private func newSilence(_ position: Int) -> Silence {

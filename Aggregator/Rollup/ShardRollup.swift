@@ -51,8 +51,6 @@ public struct ShardRollup: Sendable {
   var sketches: SketchTable
   /// Silences that late rows may fill, newest last, by member.
   var gaps: [Int32: [Silence]] = [:]
-  /// Whether the row being counted ends a silence.
-  var pendingSilenceEnds = false
   var late: [Int64: LateCells] = [:]
 
   /// An empty rollup whose first closed tick is `first`.
@@ -92,7 +90,10 @@ public struct ShardRollup: Sendable {
     precondition(
       row.count == programs[program].width, "row has \(row.count) values, layout \(programs[program].width)")
     if members[position].pace != .even { return addPaced(position, at: time, row) }
-    guard time > closedThrough else { return .late }
+    guard time > closedThrough else {
+      noteSeen(position, time)
+      return .late
+    }
     guard isOpen(time) else { return .ahead }
     guard markDelivered(position, time) else { return .duplicate }
     count(position, at: time, row, spendsEnergy: true)
@@ -106,16 +107,13 @@ public struct ShardRollup: Sendable {
   mutating func markDelivered(_ position: Int, _ time: Int64) -> Bool {
     let last = members[position].lastTick
     if time > last {
-      if last == .min {
-        members[position].firstTick = time
-      } else if time > last &+ members[position].periodMilliseconds {
-        endSilence(position, at: time)
-      }
+      if last == .min { members[position].firstTick = time }
+      // Rows from before the first one in time may come too; to them it is the end of a silence.
+      if last == .min || time > last &+ members[position].periodMilliseconds { endSilence(position, at: time) }
       let steps = last == .min ? 64 : time == last &+ step ? 1 : (time &- last) / step
-      let owed = last == .min || last &+ members[position].periodMilliseconds <= watermark.tick.unixMilliseconds
       members[position].delivered = (steps < 64 ? members[position].delivered << steps : 0) | 1
       members[position].lastTick = time
-      noteProgress(position, from: last, to: time, owed: owed)
+      noteSeen(position, time)
       return true
     }
     let bit = UInt64(1) << UInt64((last &- time) / step)
@@ -124,16 +122,21 @@ public struct ShardRollup: Sendable {
     return true
   }
 
-  /// Keeps the watermark's counts in step with a member's newest tick.
-  private mutating func noteProgress(_ position: Int, from last: Int64, to time: Int64, owed: Bool) {
-    let interval = members[position].periodMilliseconds
+  /// Keeps the watermark's counts in step with the newest tick that a member sent, in time or not: a member that comes
+  /// just too late must be waited for at the next tick, or it would be too late for ever.
+  @inline(__always)
+  mutating func noteSeen(_ position: Int, _ time: Int64) {
+    let last = members[position].lastSeen
+    guard time > last else { return }
+    members[position].lastSeen = time
+    let period = members[position].periodMilliseconds
     let awaited = watermark.tick.unixMilliseconds
-    let stillOwes = time &+ interval <= awaited
-    guard isLive(last, interval, at: awaited) else {
+    let stillOwes = time &+ period <= awaited
+    if isLive(last, period, at: awaited) {
+      if last &+ period <= awaited && !stillOwes { watermark.delivered() }
+    } else if isLive(time, period, at: awaited) {
       watermark.joined(isPending: stillOwes)
-      return
     }
-    if owed && !stillOwes { watermark.delivered() }
   }
 
   func isLive(_ last: Int64, _ interval: Int64, at awaited: Int64) -> Bool {
@@ -149,8 +152,8 @@ public struct ShardRollup: Sendable {
     let base = openCell(leaf, at: time)
     let columns = programs[members[position].program].columns
     let offsets = programs[members[position].program].offsets
-    if pendingSilenceEnds {
-      pendingSilenceEnds = false
+    if members[position].endsSilence {
+      members[position].endsSilence = false
       noteSilenceEnd(position, at: time, row)
     }
     let joules = spendsEnergy ? energy(position, at: time, row) : 0

@@ -90,6 +90,36 @@ struct WatermarkTests {
     #expect(shard.rollup.watermark.pendingMembers == 10)
   }
 
+  @Test("members that always come after the others are too late once at most, and then waited for")
+  func stragglers() {
+    let shard = Shard(50)
+    var late: [Int] = []
+    for step in 0..<5 {
+      let row = [Int64](repeating: 1000, count: shard.layout.width)
+      let tick = SmallFleet.start.advanced(by: step, of: .second)
+      for member in 0..<50 {
+        if shard.rollup.add(shard.members[member], at: tick, row: row.span) == .late { late.append(step) }
+        // Asked after each row, as a server with little to do would.
+        if shard.isClosable(atMilliseconds: Int64(step) * 1000 + Int64(member)) { shard.close() }
+      }
+    }
+    #expect(late.allSatisfy { $0 == 0 }, "late at \(Set(late).sorted())")
+    #expect(shard.rollup.watermark.liveMembers == 50)
+  }
+
+  @Test("rows of a spool, hours old, make nobody live")
+  func spool() {
+    let shard = Shard(2)
+    shard.deliver(0..<1, 7200)
+    shard.deliver(0..<1, 0)
+    shard.close()
+    #expect(shard.rollup.watermark.liveMembers == 1)
+    shard.deliver(1..<2, -7200)
+    #expect(shard.rollup.watermark.liveMembers == 1)
+    shard.deliver(1..<2, -1)
+    #expect(shard.rollup.watermark.liveMembers == 2 && shard.rollup.watermark.pendingMembers == 2)
+  }
+
   @Test("a row ahead of the open tick counts as delivery of it")
   func ahead() {
     let shard = Shard(2)
