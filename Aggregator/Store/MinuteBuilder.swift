@@ -37,7 +37,7 @@ public struct MinuteBuilder: ~Copyable {
   private var taken: UInt64
   private var gaps: [HistoryBatch.GapRecord] = []
 
-  /// Node minutes and gaps that one transaction takes.
+  /// Ended minutes and gaps that one transaction takes; minutes under way come on top, one for each node.
   private static let batchMax = 20_000
 
   /// Finds out how far the history is. Reads nothing of the journal yet.
@@ -71,7 +71,7 @@ public struct MinuteBuilder: ~Copyable {
       case .damage(let what): losses.damage.append(what)
       case .entry(let record, let entry): try take(entry, record)
       }
-      if minutes.cellCount + gaps.count >= Self.batchMax { try apply() }
+      if minutes.endedCount + gaps.count >= Self.batchMax { try apply() }
     }
     // Records that damage took are not waited for.
     taken = max(taken, committed)
@@ -87,8 +87,8 @@ public struct MinuteBuilder: ~Copyable {
     let minutes = minutes
     var unread = RawLosses()
     _ = try replay.withPayload { payload in
-      try decoder.take(entry, payload, &unread) { node, layout, tick, row in
-        if isNew { minutes.add(node, layout, tick, row) }
+      try decoder.take(entry, payload, &unread) { node, shape, tick, row in
+        if isNew { minutes.add(node, shape, tick, row) }
         return true
       }
     }
@@ -107,52 +107,4 @@ public struct MinuteBuilder: ~Copyable {
     minutes.removeAll()
     gaps.removeAll(keepingCapacity: true)
   }
-}
-
-/// Minutes that rows were added to since the last transaction.
-final class OpenMinutes {
-  private struct Key: Hashable {
-    let node: NodeID
-    let minute: Int64
-  }
-
-  private var cells: [Key: TierCell] = [:]
-
-  var cellCount: Int { cells.count }
-
-  /// Adds a row to the minute that its tick lies in.
-  func add(_ node: NodeID, _ layout: RowLayout, _ tick: Tick, _ row: Span<Int64>) {
-    // A tick describes the time before it, so a minute ends with the tick that names it.
-    let minute = (tick.unixMilliseconds + 59_999).flooredDivision(by: 60_000) * 60_000
-    let key = Key(node: node, minute: minute)
-    var cell = cells.removeValue(forKey: key) ?? TierCell()
-    for (column, metric) in layout.columns.enumerated() where metric.kind == .gauge {
-      var sum: Int64 = 0
-      var count: Int64 = 0
-      var low = Int64.max
-      var high = Int64.min
-      for position in layout.range(of: column) {
-        let word = row[position]
-        guard word != Int64.min else { continue }
-        sum &+= word
-        count += 1
-        low = min(low, word)
-        high = max(high, word)
-      }
-      if count > 0 { cell.add(metric.id, TierCell.Totals(sum: sum, count: count, minimum: low, maximum: high)) }
-    }
-    cell.add(field: MinuteBuilder.rowsField, 1)
-    cells[key] = cell
-  }
-
-  /// Everything, in a fixed order.
-  func additions() -> [HistoryBatch.Addition] {
-    cells.sorted { ($0.key.node, $0.key.minute) < ($1.key.node, $1.key.minute) }.map { key, cell in
-      HistoryBatch.Addition(
-        level: MinuteBuilder.nodeLevel, group: MinuteBuilder.group(of: key.node),
-        minute: Tick(unixMilliseconds: key.minute), cell: cell)
-    }
-  }
-
-  func removeAll() { cells.removeAll(keepingCapacity: true) }
 }

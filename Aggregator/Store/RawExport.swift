@@ -1,3 +1,4 @@
+internal import BongsuCodec
 public import BongsuModel
 public import BongsuRecordLog
 internal import BongsuWire
@@ -56,9 +57,9 @@ public struct RawExport {
         case .damage(let what): losses.damage.append(what)
         case .entry(_, let entry):
           let wantsMore = try replay.withPayload { payload in
-            try decoder.take(entry, payload, &losses) { node, layout, tick, row in
+            try decoder.take(entry, payload, &losses) { node, shape, tick, row in
               guard filter.ticks.contains(tick) else { return true }
-              return try body(node, layout, tick, row)
+              return try body(node, shape.layout, tick, row)
             }
           }
           guard wantsMore else { return losses }

@@ -29,7 +29,7 @@ struct RowDecoder: ~Copyable {
   /// Takes an entry; `false` when the reader wants no more.
   mutating func take(
     _ entry: JournalEntry, _ payload: RawSpan, _ losses: inout RawLosses,
-    _ body: (NodeID, RowLayout, Tick, Span<Int64>) throws -> Bool
+    _ body: (NodeID, BlockShape, Tick, Span<Int64>) throws -> Bool
   ) throws -> Bool {
     switch entry {
     case .node(let number, let id):
@@ -48,7 +48,7 @@ struct RowDecoder: ~Copyable {
 
   private mutating func take(
     _ block: JournalBlock, _ payload: RawSpan, _ losses: inout RawLosses,
-    _ body: (NodeID, RowLayout, Tick, Span<Int64>) throws -> Bool
+    _ body: (NodeID, BlockShape, Tick, Span<Int64>) throws -> Bool
   ) throws -> Bool {
     guard let node = nodes[block.node], let id = node.id, let shape = node.shapes[block.header.layoutNumber] else {
       losses.undecodedRows += block.header.rowCount
@@ -64,7 +64,7 @@ struct RowDecoder: ~Copyable {
     {
       let tick = block.firstTick.advanced(by: row, of: shape.layout.interval)
       let values = scratch.span.extracting((row * width)..<((row + 1) * width))
-      guard try body(id, shape.layout, tick, values) else { return false }
+      guard try body(id, shape, tick, values) else { return false }
     }
     return true
   }
