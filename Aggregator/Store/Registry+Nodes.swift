@@ -13,9 +13,16 @@ public struct RegisteredNode: Hashable, Sendable {
   public let token: String
   /// When its key was withdrawn; `nil` while it is good.
   public let revokedAt: Tick?
+
+  /// The node with its key withdrawn at `instant`, or earlier if it was withdrawn before.
+  public func revoked(at instant: Tick) -> RegisteredNode {
+    RegisteredNode(
+      node: node, publicKey: publicKey, enrolledAt: enrolledAt, address: address, token: token,
+      revokedAt: revokedAt ?? instant)
+  }
 }
 
-/// Why a machine is not let in. Nothing changed but the audit log.
+/// Why a machine is not let in. Nothing changed but the audit log, and that only for tokens that exist.
 public enum JoinRefusal: Hashable, Sendable, CustomStringConvertible {
   /// No token has this secret.
   case unknownToken
@@ -77,7 +84,8 @@ extension Registry {
     precondition(publicKey.count == 32, "public key of \(publicKey.count) bytes")
     return try database.write { db in
       let refusal = try Self.admit(node, publicKey, secretHash, address, now, matches, db)
-      if let refusal {
+      // Whoever reaches the port can send an unknown secret, and would wash the log away.
+      if let refusal, refusal != .unknownToken {
         try Self.note(
           AuditEntry(
             at: now, actor: address, action: "node_refused", subject: node.name, detail: "\(refusal)"), db)
@@ -119,9 +127,7 @@ extension Registry {
     try database.write { db in
       guard let known = try Self.fetch(id, db) else { return nil }
       guard known.revokedAt == nil else { return known }
-      let revoked = RegisteredNode(
-        node: known.node, publicKey: known.publicKey, enrolledAt: known.enrolledAt, address: known.address,
-        token: known.token, revokedAt: now)
+      let revoked = known.revoked(at: now)
       try Self.put(revoked, db)
       try Self.note(AuditEntry(at: now, actor: actor, action: "node_revoked", subject: id.name), db)
       return revoked
