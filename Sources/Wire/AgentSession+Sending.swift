@@ -118,9 +118,12 @@ extension AgentSession {
   private mutating func drain<Host: AgentSessionHost & ~Copyable>(_ now: Int64, _ host: inout Host) {
     let step = Int64(clock.interval.milliseconds)
     let burst = Int64(WireLimits.blockRowsMax)
-    drainBudget = min(burst, drainBudget + (now - drainBudgetAt) * settings.drainTicksPerTick / step)
-    drainBudgetAt = now
+    let earned = (now - drainBudgetAt) * settings.drainTicksPerTick / step
     // Time that is too short to earn one row is not lost.
+    if earned > 0 {
+      drainBudget = min(burst, drainBudget + earned)
+      drainBudgetAt = now
+    }
     while drainBudget > 0, inFlight.count(where: \.isLate) < (takesOldestOnly ? 1 : credit / 2) {
       guard let sent = sendNextSpooled(now, &host) ?? sendNextLate(now, &host) else { return }
       if sent < 0 { return }

@@ -234,12 +234,26 @@ public struct AgentSession: ~Copyable {
       currentLayout = known
       return
     }
+    forgetUnusedLayouts(&host)
     let number = (layouts.map(\.number).max() ?? -1) + 1
     let announcement = LayoutAnnouncement(number: number, layout: layout)
     layouts.append(announcement)
     shapes.append(BlockShape(layout))
     currentLayout = layouts.count - 1
     if !host.store(announcement) { setSpoolFailing(true, &host) }
+  }
+
+  /// Keeps devices that come and go from piling up layouts. Only while nothing is spooled: spooled runs name layouts.
+  private mutating func forgetUnusedLayouts<Host: AgentSessionHost & ~Copyable>(_ host: inout Host) {
+    guard layouts.count >= WireLimits.layoutsMax, host.spooledRun(endingAtOrAfter: 1) == nil else { return }
+    let used = Set(pending.rows.map(\.layoutNumber))
+    let current = layouts[currentLayout].number
+    // The newest stays in any case, so that its number is not given again.
+    layouts = layouts.enumerated().filter { index, layout in
+      index == layouts.count - 1 || layout.number == current || used.contains(layout.number)
+    }.map(\.element)
+    shapes = layouts.map { BlockShape($0.layout) }
+    currentLayout = layouts.firstIndex { $0.number == current } ?? layouts.count - 1
   }
 
   mutating func extendLease<Host: AgentSessionHost & ~Copyable>(_ host: inout Host) {

@@ -65,11 +65,11 @@ extension AggregatorSession {
     let acknowledged = durable(through: at.committedRecord)
     let isComplete = acknowledged == received
     // While the disk takes nothing there is nothing to say; the agent spools.
-    guard isComplete || acknowledged.floor > acknowledgedFloor else { return }
+    guard isComplete || acknowledged.count > acknowledgedCount else { return }
     var bytes: [UInt8] = []
     encodeAck(acknowledged, settings, into: &bytes)
     host.send(bytes, over: connection)
-    acknowledgedFloor = acknowledged.floor
+    acknowledgedCount = acknowledged.count
     blocksSinceAck = 0
     ackDueSince = isComplete ? .max : at.monotonicMilliseconds
   }

@@ -101,7 +101,7 @@ extension AggregatorSession {
       return
     }
     blocksSinceAck = 0
-    acknowledgedFloor = acknowledged.floor
+    acknowledgedCount = acknowledged.count
     ackDueSince = acknowledged == received ? .max : at.monotonicMilliseconds
   }
 

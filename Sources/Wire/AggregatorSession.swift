@@ -56,7 +56,8 @@ public struct AggregatorSession: Sendable {
   /// When the first block came that no Ack has covered yet; `Int64.max`: there is none.
   var ackDueSince = Int64.max
   var blocksSinceAck = 0
-  var acknowledgedFloor: UInt64 = 0
+  /// How many numbers the last Ack of this session held.
+  var acknowledgedCount: UInt64 = 0
 
   var lastHeard = Int64.min
   /// The node's wall clock less the aggregator's, as of its last reading, transit included.

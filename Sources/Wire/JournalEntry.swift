@@ -72,10 +72,17 @@ public struct JournalGap: Hashable, Sendable {
 /// The writer keeps one too, emptied with each segment: a block that it does not admit is packed again to stand alone.
 public struct JournalBase: Hashable, Sendable, BitwiseCopyable {
   /// Number of the row, 0: there is none.
-  private var sequence: UInt64 = 0
-  private var tick = Int64.min
+  public private(set) var sequence: UInt64 = 0
+  /// Tick of the newest row that was taken into account, milliseconds; `Int64.min`: none was.
+  public private(set) var tick = Int64.min
 
   public init() {}
+
+  /// What a checkpoint kept of one.
+  public init(sequence: UInt64, tick: Int64) {
+    self.sequence = sequence
+    self.tick = tick
+  }
 
   /// Whether a block can be decoded on what was read before. The rows that count, when the answer is `true`, are then
   /// taken into account: the reader keeps the newest.

@@ -62,6 +62,9 @@ public struct SequenceSet: Hashable, Sendable {
   /// The highest number in the set; 0 when it is empty.
   public var highest: UInt64 { ranges.last?.last ?? floor }
 
+  /// How many numbers are in the set.
+  public var count: UInt64 { ranges.reduce(floor) { $0 + $1.count } }
+
   /// The highest tick of any row in the set; `Int64.min` when none is known.
   public var highestTick: Int64 { ranges.reduce(floorTick) { max($0, $1.lastTick) } }
 
