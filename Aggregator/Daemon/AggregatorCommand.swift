@@ -111,10 +111,9 @@ struct AggregatorCommand: AsyncParsableCommand {
       listen: "tcp://\(listen)", journalDirectory: "\(data)/journal", connectionsMax: connections)
     ingest.shards = shards
     let context = try Context(ioThreads: 1)
-    let engine = try IngestEngine(ingest, tree: tree, context: context, registry: registry) { reason in
+    let engine = IngestEngine(ingest, tree: tree, context: context, registry: registry) { reason in
       failure.fail(reason)
     }
-    for line in engine.damageAtStart { logger.warning("journal: \(line)") }
     let live = LiveAnswers(engine: engine, tree: tree, registry: registry)
     let api = try BongsuService(
       configuration: APIConfiguration(

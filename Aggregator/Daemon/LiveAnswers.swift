@@ -40,6 +40,11 @@ final class LiveAnswers: LiveSource {
   var startedUnixMilliseconds: Int64 { Int64(started.timeIntervalSince1970 * 1000) }
 
   func readyState() -> ReadyState {
+    switch engine.phase {
+    case .starting(let what): return .starting(reason: what)
+    case .stopped: return .stopping
+    case .running: break
+    }
     if let reason = engine.journal.stallReason {
       return .degraded(reason: "the journal cannot be written, agents keep their data: \(reason)")
     }

@@ -10,11 +10,24 @@ struct IngestService: Service {
   let logger: Logger
 
   func run() async throws {
-    try engine.start()
-    logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoint)"])
+    // Replaying takes seconds; meanwhile HTTP answers, and says so.
+    let damage = try await Self.onThread("ingest-start") { [engine] in try engine.start() }
+    for line in damage { logger.warning("journal: \(line)") }
+    logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoint ?? "")"])
     try? await gracefulShutdown()
-    engine.stop()
+    try await Self.onThread("ingest-stop") { [engine] in engine.stop() }
     logger.info("ingest stopped, everything received is on disk")
+  }
+
+  /// Lets `body` block a thread of its own instead of one that tasks need.
+  static func onThread<Result: Sendable>(
+    _ name: String, _ body: @escaping @Sendable () throws -> Result
+  ) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+      let thread = Thread { continuation.resume(with: Swift.Result(catching: body)) }
+      thread.name = name
+      thread.start()
+    }
   }
 }
 

@@ -1,12 +1,8 @@
 public import BongsuFleet
 public import BongsuMetrics
-internal import BongsuModel
-internal import BongsuRecordLog
-internal import BongsuRing
+public import BongsuModel
 public import BongsuRollup
 public import BongsuTransport
-internal import BongsuWire
-internal import Glibc
 internal import Synchronization
 
 /// How the ingest core is set up.
@@ -15,12 +11,23 @@ public struct IngestConfiguration: Sendable {
   public var listen: String
   /// Whether agents must prove who they are. `nil`: plain connections, for one machine.
   public var keys: KeyPair?
+  /// The node for which a connection may speak that the key authority gave this user id; `nil` when its key was withdrawn
+  /// since. Asked on the receiver's thread for every Hello. As it stands: user ids are names of nodes.
+  public var nodeOfUserID: @Sendable (_ userID: String) -> NodeID? = { NodeID($0) }
   /// Directory of the journals.
   public var journalDirectory: String
   /// Shards; each takes a thread and a journal. Fixed for the life of a data directory.
   public var shards = 1
   /// Connections before the listener pauses.
   public var connectionsMax: Int
+  /// Time between two checkpoints, milliseconds.
+  public var keepIntervalMilliseconds: Int64 = 30_000
+  /// Bytes of one journal segment; what is kept and trimmed goes by whole segments.
+  public var segmentBytes = IngestLimits.segmentBytes
+  /// How old a row may be to be taken, milliseconds; older ones are refused and leave a gap record.
+  public var retentionMilliseconds: Int64 = 30 * 86_400_000
+  /// How long acknowledgements are gathered, milliseconds.
+  public var ackIntervalMilliseconds: Int64 = 3000
 
   public init(listen: String, journalDirectory: String, connectionsMax: Int) {
     self.listen = listen
@@ -35,88 +42,81 @@ public struct IngestConfiguration: Sendable {
 ///                  ▲                 │  ▲                   │
 ///                  └──── replies ◀───┘  └──── commits ◀─────┘
 ///
-/// Thread rule: every method from any thread; ``start()`` and ``stop()`` once.
-public final class IngestEngine: @unchecked Sendable {
-  // `@unchecked Sendable`: `workers` is touched by `start` and `stop` alone, the rest never changes.
-  private let shards: [Shard]
-  private let mailboxes: [Mailbox]
-  private let journals: [JournalThread]
-  private let receiver: Receiver
-  private let collector: TickCollector
-  private var workers: [WorkerThread] = []
-  private var journalWorkers: [WorkerThread] = []
+/// Behind the journals a keeper thread takes checkpoints and lets history follow.
+///
+/// Thread rule: every method from any thread; ``start()`` and ``stop()`` once, one after the other.
+public final class IngestEngine: Sendable {
   public let counters: IngestCounters
   public let plan: RollupPlan
-  /// What the journals had that could not be read at the start, one line each.
-  public let damageAtStart: [String]
+  private let configuration: IngestConfiguration
+  private let context: Context
+  private let keeper: (any JournalKeeper)?
+  private let onFailure: @Sendable (String) -> Void
+  private let collector: TickCollector
+  private let state = Mutex(State())
 
-  /// Opens the journals, replays them, and binds the socket. Nothing runs before ``start()``.
-  ///
-  /// - Parameter onFailure: called once, from a journal's thread, when stored data can no longer be trusted: end the
-  ///   process, a restart replays.
-  public init(
-    _ configuration: IngestConfiguration, tree: FleetTree, context: Context, registry: MetricRegistry,
-    onFailure: @escaping @Sendable (String) -> Void
-  ) throws {
-    precondition((1...IngestLimits.shardsMax).contains(configuration.shards), "\(configuration.shards) shards")
-    let counters = IngestCounters(registry)
-    self.counters = counters
-    let plan = RollupPlan(tree)
-    self.plan = plan
-    let pool = MessagePool(capacity: IngestLimits.poolCapacity)
-    let collector = TickCollector(plan: plan, shardCount: configuration.shards)
-    self.collector = collector
-    var shards: [Shard] = []
-    var mailboxes: [Mailbox] = []
-    var journals: [JournalThread] = []
-    var links: [Receiver.ShardLink] = []
-    var damage: [String] = []
-    for number in 0..<configuration.shards {
-      let parts = try ShardParts(
-        number: number, directory: configuration.journalDirectory, plan: plan, pool: pool, counters: counters,
-        collector: collector, onFailure: onFailure)
-      shards.append(parts.shard)
-      mailboxes.append(parts.mailbox)
-      journals.append(parts.journal)
-      links.append(parts.link)
-      damage += parts.damage
-    }
-    self.shards = shards
-    self.mailboxes = mailboxes
-    self.journals = journals
-    damageAtStart = damage
-    let security = configuration.keys.map { SocketSecurity.curveServer($0, domain: "ingest") } ?? .plain
-    receiver = try Receiver(
-      context: context, listen: configuration.listen, security: security,
-      identity: configuration.keys == nil ? .claimed : .userID, connectionsMax: configuration.connectionsMax,
-      pool: pool, shards: links, counters: counters)
+  private struct State {
+    var phase = IngestPhase.starting("opening the journals")
+    var running: RunningEngine?
   }
 
-  /// Where agents connect, with the port that was taken.
-  public var endpoint: String { receiver.endpoint }
+  /// Prepares the core. Nothing is read and nothing runs before ``start()``.
+  ///
+  /// - Parameters:
+  ///   - keeper: what stands behind the journals. `nil`: every restart replays all of them, and none is ever trimmed.
+  ///   - onFailure: called once, from a journal's thread, when stored data can no longer be trusted: end the process, a
+  ///     restart replays.
+  public init(
+    _ configuration: IngestConfiguration, tree: FleetTree, context: Context, registry: MetricRegistry,
+    keeper: (any JournalKeeper)? = nil, onFailure: @escaping @Sendable (String) -> Void
+  ) {
+    precondition((1...IngestLimits.shardsMax).contains(configuration.shards), "\(configuration.shards) shards")
+    self.configuration = configuration
+    self.context = context
+    self.keeper = keeper
+    self.onFailure = onFailure
+    counters = IngestCounters(registry)
+    plan = RollupPlan(tree)
+    collector = TickCollector(plan: plan, shardCount: configuration.shards)
+  }
 
-  /// Starts all threads.
-  public func start() throws {
-    for (number, journal) in journals.enumerated() {
-      journalWorkers.append(try WorkerThread("journal-\(number)") { journal.run() })
+  /// How far the core is.
+  public var phase: IngestPhase { state.withLock { $0.phase } }
+
+  private var running: RunningEngine? { state.withLock { $0.running } }
+
+  /// Opens the journals, takes over the checkpoint, replays what came after it, binds the socket and starts all threads.
+  /// Blocks for as long as that takes; ``phase`` says how far it is.
+  ///
+  /// - Returns: what the journals had that could not be read, one line each.
+  @discardableResult
+  public func start() throws -> [String] {
+    precondition(running == nil, "the engine runs already")
+    let running = try RunningEngine(
+      configuration, plan: plan, context: context, counters: counters, collector: collector, keeper: keeper,
+      onFailure: onFailure
+    ) { text in self.state.withLock { $0.phase = .starting(text) } }
+    try running.start()
+    state.withLock { state in
+      state.running = running
+      state.phase = .running
     }
-    for (number, shard) in shards.enumerated() {
-      workers.append(try WorkerThread("shard-\(number)") { shard.run() })
-    }
-    let receiver = receiver
-    workers.append(try WorkerThread("receiver") { receiver.run() })
+    return running.damage
   }
 
   /// Ends all threads, in the order in which data flows, after what had been received is on disk.
   public func stop() {
-    receiver.requestStop()
-    for shard in shards { shard.requestStop() }
-    for worker in workers { worker.join() }
-    for journal in journals { journal.requestStop() }
-    for worker in journalWorkers { worker.join() }
-    workers.removeAll()
-    journalWorkers.removeAll()
+    guard
+      let running = state.withLock({ state -> RunningEngine? in
+        state.phase = .stopped
+        return state.running.take()
+      })
+    else { return }
+    running.stop()
   }
+
+  /// Where agents connect, with the port that was taken; `nil` unless it runs.
+  public var endpoint: String? { running?.endpoint }
 
   /// The newest tick on every level; `nil` before the first.
   public var newest: RollupSnapshot? { collector.newest }
@@ -124,9 +124,8 @@ public final class IngestEngine: @unchecked Sendable {
   /// How the journals are, together.
   public var journal: JournalReport {
     var report = JournalReport()
-    for journal in journals {
-      let state = journal.state
-      report.segments += state.segments
+    for state in running?.journalStates ?? [] {
+      report.segments += state.segments.count
       report.bytes += state.bytes
       report.freeBytes = state.freeBytes
       report.stallReason = report.stallReason ?? state.stallReason
@@ -135,9 +134,17 @@ public final class IngestEngine: @unchecked Sendable {
     return report
   }
 
-  /// Asks every shard on its own thread and gathers the answers, in order of shards.
+  /// Lets `body` read the journals: it gets, in order of shards, the last record on disk of each. None is trimmed
+  /// meanwhile. `nil` unless the engine runs.
+  public func readingJournals<Result>(_ body: (_ committed: [UInt64]) throws -> Result) rethrows -> Result? {
+    guard let running else { return nil }
+    return try running.readingJournals(body)
+  }
+
+  /// Asks every shard on its own thread and gathers the answers, in order of shards; none unless the engine runs.
   public func ask<Answer: Sendable>(_ question: @escaping @Sendable (ShardView) -> Answer) async -> [Answer] {
-    await withTaskGroup(of: (Int, Answer).self) { group in
+    guard let mailboxes = running?.mailboxes else { return [] }
+    return await withTaskGroup(of: (Int, Answer).self) { group in
       for (number, mailbox) in mailboxes.enumerated() {
         group.addTask {
           await withCheckedContinuation { continuation in
@@ -149,6 +156,13 @@ public final class IngestEngine: @unchecked Sendable {
       for await answer in group { answers.append(answer) }
       return answers.sorted { $0.0 < $1.0 }.map(\.1)
     }
+  }
+
+  /// Cuts a node off, or lets it in again: what its shard has not taken yet is refused, its session ends, its connection
+  /// is cut. Takes effect within a turn of the shard; does not wait for it.
+  public func setRevoked(_ isRevoked: Bool, _ node: NodeID) {
+    guard let mailboxes = running?.mailboxes else { return }
+    mailboxes[Receiver.shard(of: node.name, among: mailboxes.count)].post { $0.setRevoked(isRevoked, node) }
   }
 }
 
@@ -163,54 +177,10 @@ public struct JournalReport: Sendable {
   public var commitNanoseconds: Int64?
 }
 
-/// One shard with its rings, journal and mailbox, as they are put together at the start.
-private struct ShardParts {
-  let shard: Shard
-  let mailbox: Mailbox
-  let journal: JournalThread
-  let link: Receiver.ShardLink
-  let damage: [String]
-
-  init(
-    number: Int, directory: String, plan: RollupPlan, pool: MessagePool, counters: IngestCounters,
-    collector: TickCollector, onFailure: @escaping @Sendable (String) -> Void
-  ) throws {
-    let path = "\(directory)/shard-\(number)"
-    let disk = try PosixDisk(path: path)
-    // Segments end where the shard says, so the log's own bound is out of reach.
-    let limits = LogLimits(
-      segmentBytes: 1 << 39, recordBytesMax: IngestLimits.recordBytesMax, batchBytesMax: IngestLimits.commitBytesMax)
-    let log = try LogWriter(
-      disk: disk, log: "journal", limits: limits, salt: UInt32.random(in: 1...(.max)))
-    let nextRecord = log.nextNumber
-    var events = try MPSCRing<ShardEvent>(producers: 2, capacityPerProducer: IngestLimits.shardRingCapacity)
-    let frames = events.takeProducer()
-    let bell = events.takeProducer()
-    let consumer = events.takeConsumer()
-    var replies = try SPSCRing<Reply>(capacity: IngestLimits.replyRingCapacity, descriptors: .data)
-    let replyProducer = replies.takeProducer()
-    let replyConsumer = replies.takeConsumer()
-    let slots = (0..<JournalFeed.slotCount).map { _ in JournalBatch() }
-    var batches = try SPSCRing<Int32>(capacity: JournalFeed.slotCount)
-    let batchProducer = batches.takeProducer()
-    let batchConsumer = batches.takeConsumer()
-    var commits = try SPSCRing<CommitNotice>(capacity: JournalFeed.slotCount)
-    let commitProducer = commits.takeProducer()
-    let commitConsumer = commits.takeConsumer()
-    mailbox = Mailbox(bell: bell)
-    journal = JournalThread(
-      log: log, disk: disk, batches: batchConsumer, commits: commitProducer, slots: slots, counters: counters,
-      onFailure: onFailure)
-    let now = Tick(unixMilliseconds: WallClock.unixMilliseconds()).aligned(to: .second)
-    let host = ShardHost(
-      rollup: ShardRollup(plan, first: now, keepsSketches: false),
-      journal: JournalFeed(
-        slots: slots, ring: batchProducer, nextRecord: nextRecord, segmentBytesMax: IngestLimits.segmentBytes),
-      replies: replyProducer, pool: pool, counters: counters)
-    shard = Shard(
-      host: host, events: consumer, commits: commitConsumer, mailbox: mailbox, collector: collector,
-      settings: AggregatorSessionSettings())
-    damage = try shard.replay(disk, log: "journal", limits: limits)
-    link = Receiver.ShardLink(events: frames, replies: replyConsumer)
-  }
+/// How far the ingest core is on its way.
+public enum IngestPhase: Hashable, Sendable {
+  /// No agent is served yet; what is being done, for people.
+  case starting(String)
+  case running
+  case stopped
 }

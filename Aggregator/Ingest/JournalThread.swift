@@ -20,7 +20,7 @@ final class JournalThread: @unchecked Sendable {
   private let slots: [JournalBatch]
   private let counters: IngestCounters
   private let isStopping = Atomic<Bool>(false)
-  private let shared = Mutex(JournalState())
+  private let shared: Mutex<JournalState>
   private let onFailure: @Sendable (String) -> Void
 
   /// - Parameters:
@@ -32,6 +32,8 @@ final class JournalThread: @unchecked Sendable {
     commits: consuming RingProducer<CommitNotice>, slots: [JournalBatch], counters: IngestCounters,
     onFailure: @escaping @Sendable (String) -> Void
   ) {
+    // What was read at the start is on disk; only what a crash tore off is not, and that is cut off.
+    shared = Mutex(JournalState(durableRecord: log.nextNumber - 1))
     self.log = log
     self.disk = disk
     self.batches = batches
@@ -51,7 +53,7 @@ final class JournalThread: @unchecked Sendable {
     isStopping.store(true, ordering: .releasing)  // pairs with the acquire in `run`: what was pushed before is seen
   }
 
-  /// Asks for segments whose records are all below `number` to be removed.
+  /// Asks for segments whose records are all below `number` to be removed. Any thread.
   func requestTrim(below number: UInt64) {
     shared.withLock { $0.trimBelow = max($0.trimBelow, number) }
   }
@@ -108,6 +110,8 @@ final class JournalThread: @unchecked Sendable {
       }
       for _ in 0..<10 {
         if isStopping.load(ordering: .acquiring) { return false }
+        // Segments that nobody needs any more may be what fills the disk.
+        trim()
         pause(milliseconds: 100)
       }
     }
@@ -118,7 +122,7 @@ final class JournalThread: @unchecked Sendable {
     guard log.segments.count > 1, below > log.segments[1].firstNumber else { return }
     do {
       let removed = try log.trim(below: below)
-      if removed > 0 { publish(stalledBecause: nil) }
+      if removed > 0 { publish(stalledBecause: shared.withLock { $0.stallReason }) }
     } catch {
       counters.say("old journal segments cannot be removed: \(error)")
     }
@@ -127,7 +131,8 @@ final class JournalThread: @unchecked Sendable {
   private func publish(stalledBecause reason: String?, commitNanoseconds: Int64? = nil) {
     let free = try? disk.freeBytes()
     shared.withLock { state in
-      state.segments = log.segments.count
+      state.segments = log.segments
+      state.durableRecord = max(state.durableRecord, log.durableNumber)
       state.bytes = log.byteCount
       state.freeBytes = free
       state.firstRecord = log.segments.first?.firstNumber ?? log.nextNumber
@@ -139,7 +144,10 @@ final class JournalThread: @unchecked Sendable {
 
 /// How a journal is.
 struct JournalState: Sendable {
-  var segments = 0
+  /// The segments, oldest first.
+  var segments: [LogWriter.Segment] = []
+  /// All records up to here are on disk.
+  var durableRecord: UInt64
   var bytes: Int64 = 0
   var freeBytes: Int64?
   var firstRecord: UInt64 = 1

@@ -15,10 +15,16 @@ public enum IngestLimits {
   static let poolCapacity = 65_536
   /// Frames that the receiver takes from a socket before it looks at replies.
   static let receiveBatch = 256
+  /// How long a connection whose key was withdrawn stays open for the refusal to leave.
+  static let farewellNanoseconds: Int64 = 200_000_000
   /// Bytes of one journal segment; a new one begins with the batch after.
   public static let segmentBytes = 256 << 20
   /// Largest journal record: a frame and the entry's header.
   static let recordBytesMax = 300 << 10
   /// Bytes of records that one commit writes.
   static let commitBytesMax = 8 << 20
+  /// Nodes that a shard adds to a checkpoint in one turn: a millisecond or two.
+  static let checkpointNodesPerTurn = 256
+  /// How long the keeper waits for a shard's checkpoint before it goes on without, milliseconds.
+  static let checkpointPatienceMilliseconds: Int64 = 10_000
 }

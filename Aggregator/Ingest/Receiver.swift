@@ -40,9 +40,14 @@ final class Receiver: @unchecked Sendable {
 
   private struct Connection {
     var shard: Int
+    /// The only one that it may speak for.
+    var node: String
     /// To cut it when its node is revoked.
     var tcp: BongsuTransport.ConnectionID?
   }
+
+  /// Connections that are cut once their last frame has had time to leave, and when, monotonic nanoseconds.
+  private var leaving: [(tcp: BongsuTransport.ConnectionID, at: Int64)] = []
 
   /// One shard's rings, from the receiver's side. A class, because arrays hold no noncopyable values.
   final class ShardLink {
@@ -115,6 +120,7 @@ final class Receiver: @unchecked Sendable {
     }
     try drainMonitor()
     try drainReplies()
+    cutLeaving()
     guard held == nil else { return }
     for _ in 0..<IngestLimits.receiveBatch {
       guard try receiveOne() else { return }
@@ -132,7 +138,8 @@ final class Receiver: @unchecked Sendable {
       return true
     case .message(let sender, var message):
       counters.received(bytes: message.byteCount)
-      if let connection = connections[sender.number] {
+      // A later Hello names a node too, and is looked at like the first.
+      if let connection = connections[sender.number], !message.withBytes({ (try? FrameType(of: $0)) == .hello }) {
         return forward(&message, from: sender, to: connection.shard)
       }
       return try introduce(&message, from: sender)
@@ -155,12 +162,24 @@ final class Receiver: @unchecked Sendable {
       try refuse(sender, reason, detail)
       return true
     case .node(let claimed):
-      guard identity.allows(claimed, userID: message.userID) else {
-        try refuse(sender, .nodeMismatch, "the key belongs to \(message.userID ?? "nobody"), the hello says \(claimed)")
+      if let known = connections[sender.number] {
+        guard known.node == claimed else {
+          try refuse(sender, .nodeMismatch, "the connection is of \(known.node), the hello says \(claimed)")
+          return true
+        }
+      }
+      switch identity.judge(claimed, userID: message.userID) {
+      case .owner: break
+      case .withdrawn:
+        try refuse(sender, .revoked, "")
+        cutSoon(message.connection)
+        return true
+      case .other(let owner):
+        try refuse(sender, .nodeMismatch, "the key belongs to \(owner), the hello says \(claimed)")
         return true
       }
       let shard = Self.shard(of: claimed, among: shards.count)
-      connections[sender.number] = Connection(shard: shard, tcp: message.connection)
+      connections[sender.number] = Connection(shard: shard, node: claimed, tcp: message.connection)
       return forward(&message, from: sender, to: shard)
     }
   }
@@ -210,7 +229,7 @@ final class Receiver: @unchecked Sendable {
         case .forget:
           connections[reply.connection] = nil
         case .cut:
-          connections.removeValue(forKey: reply.connection)?.tcp?.shutdown()
+          cutSoon(connections.removeValue(forKey: reply.connection)?.tcp)
         }
       }
     }
@@ -229,6 +248,23 @@ final class Receiver: @unchecked Sendable {
 
   // MARK: Connections
 
+  /// Cuts a connection whose key is withdrawn, after the refusal on its way has had a moment to leave. Nothing that comes
+  /// over it counts meanwhile.
+  private func cutSoon(_ tcp: BongsuTransport.ConnectionID?) {
+    guard let tcp else { return }
+    leaving.append((tcp, MonotonicClock.nanoseconds() + IngestLimits.farewellNanoseconds))
+  }
+
+  private func cutLeaving() {
+    guard !leaving.isEmpty else { return }
+    let now = MonotonicClock.nanoseconds()
+    leaving.removeAll { entry in
+      guard entry.at <= now else { return false }
+      entry.tcp.shutdown()
+      return true
+    }
+  }
+
   private func drainMonitor() throws(TransportError) {
     while let event = try monitor.nextEvent() {
       counters.connection(event)
@@ -245,13 +281,22 @@ final class Receiver: @unchecked Sendable {
 enum IdentityRule: Sendable {
   /// Whatever the Hello says: for plain connections on a trusted machine.
   case claimed
-  /// The user id that the key authority gave, and no other.
-  case userID
+  /// The node to which the user id belongs that the key authority gave, as of now, and no other.
+  case userID(@Sendable (String) -> NodeID?)
 
-  func allows(_ node: String, userID: String?) -> Bool {
+  enum Judgement: Equatable {
+    case owner
+    /// The key that the connection came in by is no longer good.
+    case withdrawn
+    case other(String)
+  }
+
+  func judge(_ node: String, userID: String?) -> Judgement {
     switch self {
-    case .claimed: true
-    case .userID: userID == node
+    case .claimed: return .owner
+    case .userID(let owner):
+      guard let owner = userID.flatMap(owner) else { return .withdrawn }
+      return owner.name == node ? .owner : .other(owner.name)
     }
   }
 }

@@ -14,11 +14,11 @@ internal import Synchronization
 /// ticks that can be closed; once a second look after every session. It sleeps on its ring in between, so a shard
 /// without agents uses no processor time worth naming.
 ///
-/// Thread rule: ``replay(_:limits:)`` before, then ``run()`` on its own thread; ``ask(_:)`` and ``requestStop()`` from any.
+/// Thread rule: ``replay(_:log:limits:after:)`` before, then ``run()`` on its own thread; ``ask(_:)`` and ``requestStop()`` from any.
 final class Shard: @unchecked Sendable {
   // `@unchecked Sendable`: sessions and host are used by the running thread alone; the mailbox is behind a mutex.
-  private var sessions: [AggregatorSession] = []
-  private var host: ShardHost
+  var sessions: [AggregatorSession] = []
+  var host: ShardHost
   private var events: MergingConsumer<ShardEvent>
   private var commits: RingConsumer<CommitNotice>
   private var nodeByName: [NodeID: Int] = [:]
@@ -31,6 +31,8 @@ final class Shard: @unchecked Sendable {
   private let mailbox: Mailbox
   private let isStopping = Atomic<Bool>(false)
   private var sweptAt: Int64 = 0
+  /// The checkpoint under way.
+  var checkpoint: OpenCheckpoint?
 
   init(
     host: consuming ShardHost, events: consuming MergingConsumer<ShardEvent>,
@@ -67,7 +69,8 @@ final class Shard: @unchecked Sendable {
       let journalWait = host.journal.handOver(now: host.now)
       closeTicks()
       sweep(instant)
-      if taken > 0 { continue }
+      let isWriting = advanceCheckpoint()
+      if taken > 0 || isWriting { continue }
       if isStopping.load(ordering: .relaxed) { return finish() }
       guard host.journal.hasRoom else {
         _ = commits.waitForElements(timeout: .milliseconds(100))
@@ -133,7 +136,7 @@ final class Shard: @unchecked Sendable {
   }
 
   /// Number of a node's slot, made when it is new.
-  private func index(of node: NodeID) -> Int {
+  func index(of node: NodeID) -> Int {
     if let known = nodeByName[node] { return known }
     let index = sessions.count
     let number = NodeNumber(rawValue: UInt32(index))
@@ -168,58 +171,12 @@ final class Shard: @unchecked Sendable {
     _ = host.journal.handOver(now: host.now, isForced: true)
   }
 
-  // MARK: Restart
-
-  /// Rebuilds sessions and live rows from the journal, oldest record first.
-  ///
-  /// - Returns: what could not be read, one line each.
-  func replay(_ disk: any Disk, log: String, limits: LogLimits) throws -> [String] {
-    var damage: [String] = []
-    var reader = try LogReader(disk: disk, log: log, limits: limits)
-    while let event = try reader.next() {
-      switch event {
-      case .damage(let found): damage.append("\(found)")
-      case .record:
-        let problem = reader.withPayload { payload -> String? in
-          do throws(FrameError) {
-            var offset = 0
-            let entry = try JournalEntry(decoding: payload, payloadOffset: &offset)
-            replay(entry, payload.extracting(offset...))
-            return nil
-          } catch {
-            return "a journal record cannot be read: \(error)"
-          }
-        }
-        if let problem { damage.append(problem) }
-      }
-    }
-    for index in sessions.indices { host.forgetJournal(index) }
-    return damage
-  }
-
-  private func replay(_ entry: JournalEntry, _ payload: RawSpan) {
-    switch entry {
-    case .node(_, let id): _ = index(of: id)
-    case .layout(let node, let stream, let layout):
-      guard sessions.indices.contains(Int(node.rawValue)) else { return }
-      host.announce(layout, of: node, stream)
-    case .stream(let node, _, _): replaySession(entry, Int(node.rawValue))
-    case .run(let node, _): replaySession(entry, Int(node.rawValue))
-    case .gap(let gap): replaySession(entry, Int(gap.node.rawValue))
-    case .block(let block):
-      let index = Int(block.node.rawValue)
-      guard sessions.indices.contains(index) else { return }
-      replaySession(entry, index)
-      host.replay(block, payload, index)
-    }
-  }
-
-  private func replaySession(_ entry: JournalEntry, _ index: Int) {
-    guard sessions.indices.contains(index) else { return }
-    let layouts = host.nodes[index].layouts
-    sessions[index].replay(entry) { number in
-      layouts.first { $0.announcement.number == number }?.shape.layout.interval
-    }
+  /// Forgets all nodes, for a restart that began with a checkpoint of no use.
+  func forgetAll() {
+    counters.knownNodes.add(-Int64(sessions.count))
+    sessions.removeAll()
+    host.nodes.removeAll()
+    nodeByName.removeAll()
   }
 
   // MARK: Questions
@@ -241,7 +198,9 @@ final class Shard: @unchecked Sendable {
   func setRevoked(_ isRevoked: Bool, _ id: NodeID) {
     let index = self.index(of: id)
     let connection = sessions[index].connection
-    sessions[index].setRevoked(isRevoked, settings, &host)
+    // First, because the session's refusal makes the receiver forget the connection.
     if isRevoked, connection != .none { host.cut(connection) }
+    sessions[index].setRevoked(isRevoked, settings, &host)
+    host.nodes[index].isKeyShared = false
   }
 }

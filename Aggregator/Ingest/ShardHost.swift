@@ -22,8 +22,8 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   var wall: Int64 = 0
   /// Rows decoded last.
   private var rows: [Int64] = []
-  private var decoder = BlockDecoder()
-  private var encoder = BlockEncoder()
+  var decoder = BlockDecoder()
+  var encoder = BlockEncoder()
   var connectedCount = 0
 
   init(
@@ -91,7 +91,10 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
       ShardNode.Layout(
         announcement: announcement, stream: stream, shape: BlockShape(announcement.layout), journalSegment: 0))
     // A number with a new meaning makes what was remembered of the old one worthless.
-    if nodes[index].liveLayout == announcement.number { nodes[index].liveLayout = -1 }
+    if nodes[index].liveLayout == announcement.number {
+      nodes[index].liveLayout = -1
+      nodes[index].journalBase.streamChanged()
+    }
     if nodes[index].memberLayout == announcement.number { nodes[index].memberLayout = -1 }
   }
 
@@ -107,8 +110,9 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     var base: [Int64] = []
     swap(&base, &nodes[index].row)
     defer { swap(&base, &nodes[index].row) }
-    let isBased = ticksSinceBase != nil
-    guard !isBased || base.count == shape.width else { return false }
+    if ticksSinceBase != nil {
+      guard base.count == shape.width, nodes[index].liveLayout == header.layoutNumber else { return false }
+    }
     var scratch: [Int64] = []
     swap(&scratch, &rows)
     defer { swap(&scratch, &rows) }
@@ -139,20 +143,27 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     return record
   }
 
-  /// Puts a block into the journal. The first live block of a node in a segment is packed again to stand alone.
+  /// Puts a block into the journal. One whose base a reader of the segment cannot have is packed again to stand alone.
   private mutating func write(_ block: AcceptedBlock, _ payload: RawSpan, _ index: Int) -> UInt64 {
-    let layout = introduce(index, layout: block.entry.header.layoutNumber)
-    guard block.ticksSinceBase != nil, nodes[index].journalSegment != journal.segment, let layout else {
-      if !block.entry.header.isLate { nodes[index].journalSegment = journal.segment }
+    guard let layout = introduce(index, layout: block.entry.header.layoutNumber) else {
+      preconditionFailure("a block was accepted whose layout is unknown")
+    }
+    let interval = nodes[index].layouts[layout].shape.layout.interval
+    if nodes[index].journalSegment != journal.segment {
+      nodes[index].journalSegment = journal.segment
+      nodes[index].journalBase = JournalBase()
+    }
+    if nodes[index].journalBase.admits(block.entry, interval: interval) {
       return journal.append(now: now) { bytes in
         block.entry.encode(into: &bytes)
         append(payload, to: &bytes)
       }
     }
-    nodes[index].journalSegment = journal.segment
     var entry = block.entry
     entry.header.anchor = .standalone(
       tick: entry.firstTick, boottimeMilliseconds: block.boottimeMilliseconds, boot: nil)
+    let isAdmitted = nodes[index].journalBase.admits(entry, interval: interval)
+    assert(isAdmitted, "a block that stands alone needs no base")
     let shape = nodes[index].layouts[layout].shape
     var standalone: [UInt8] = []
     var scratch: [Int64] = []
@@ -215,7 +226,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   }
 
   /// Makes the newest row of the block decoded last the live one, if it is newer.
-  private mutating func keepNewest(_ entry: JournalBlock, _ index: Int) {
+  mutating func keepNewest(_ entry: JournalBlock, _ index: Int) {
     guard let layout = nodes[index].layoutIndex(entry.header.layoutNumber) else { return }
     let step = Int64(nodes[index].layouts[layout].shape.layout.interval.milliseconds)
     var newest = -1
@@ -261,6 +272,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
 
   mutating func store(_ entry: JournalEntry) -> UInt64 {
     introduce(entry.node)
+    if case .stream = entry { nodes[entry.node].journalBase.streamChanged() }
     return journal.append(now: now) { entry.encode(into: &$0) }
   }
 
@@ -281,7 +293,11 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
       if replaced { counters.say("node \(nodes[index].id) lost its spool and starts a new numbering") }
     case .fenced: counters.say("node \(nodes[index].id): a newer start of its agent took over")
     case .clonedKey:
-      counters.say("node \(nodes[index].id): two machines use its key; revoke it and let each join by itself")
+      // Both machines come back every few seconds; people are told once.
+      if !nodes[index].isKeyShared {
+        counters.say("node \(nodes[index].id): two machines use its key; revoke it and let each join by itself")
+      }
+      nodes[index].isKeyShared = true
     case .skew(let milliseconds): nodes[index].skewMilliseconds = milliseconds
     }
   }
@@ -313,39 +329,16 @@ private func append(_ payload: RawSpan, to bytes: inout [UInt8]) {
   unsafe payload.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
 }
 
-extension ShardHost {
-  /// Takes a block of the journal at a restart: the live row follows, the rollup does not, since its ticks are over.
-  mutating func replay(_ block: JournalBlock, _ payload: RawSpan, _ index: Int) {
-    let isBased: Bool
-    var distance = 1
-    switch block.header.anchor {
-    case .based(_, let ticks):
-      isBased = true
-      distance = Int(ticks)
-    case .standalone: isBased = false
-    }
-    guard decode(block.header, payload, ticksSinceBase: isBased ? distance : nil, of: block.node) else {
-      counters.undecodedRecords.add()
-      return
-    }
-    keepNewest(block, index)
-  }
-
-  /// After a restart everything has to be written again before it is relied on.
-  mutating func forgetJournal(_ index: Int) {
-    nodes[index].journalSegment = 0
-    nodes[index].nameSegment = 0
-    for layout in nodes[index].layouts.indices { nodes[index].layouts[layout].journalSegment = 0 }
-  }
-}
-
 extension JournalEntry {
-  /// Position of the node that the entry concerns.
-  fileprivate var node: Int {
+  /// The node that the entry concerns.
+  var number: NodeNumber {
     switch self {
-    case .node(let node, _), .layout(let node, _, _), .stream(let node, _, _), .run(let node, _): Int(node.rawValue)
-    case .block(let block): Int(block.node.rawValue)
-    case .gap(let gap): Int(gap.node.rawValue)
+    case .node(let node, _), .layout(let node, _, _), .stream(let node, _, _), .run(let node, _): node
+    case .block(let block): block.node
+    case .gap(let gap): gap.node
     }
   }
+
+  /// Its position in the shard that writes it.
+  fileprivate var node: Int { Int(number.rawValue) }
 }

@@ -16,12 +16,15 @@ struct ShardNode {
   /// Place in the rollup for layout `memberLayout`.
   var member: MemberNumber?
   var memberLayout = -1
-  /// The journal segments in which its name, and a block that stands alone, were written last.
+  /// The journal segment in which its name was written last.
   var nameSegment: UInt32 = 0
+  /// The row that a reader of segment `journalSegment` can build the next block on.
+  var journalBase = JournalBase()
   var journalSegment: UInt32 = 0
   var agentVersion = ""
   var skewMilliseconds: Int64 = 0
   var isConnected = false
+  var isKeyShared = false
   /// Rows applied since the start.
   var rows: UInt64 = 0
 

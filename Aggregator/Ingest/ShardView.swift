@@ -22,9 +22,6 @@ public struct ShardView {
 
   /// Records received and not on disk yet.
   public var pendingRecords: UInt64 { shard.pendingRecords }
-
-  /// Cuts a node off, or lets it in again.
-  public func setRevoked(_ isRevoked: Bool, _ id: NodeID) { shard.setRevoked(isRevoked, id) }
 }
 
 /// One node of the live table: its newest row.
@@ -32,6 +29,8 @@ public struct LiveNode {
   public let id: NodeID
   public let agentVersion: String
   public let isConnected: Bool
+  /// Whether two machines were seen to use its key since the start, or since the key was replaced.
+  public let isKeyShared: Bool
   /// The node's wall clock less the aggregator's, at the last comparison.
   public let skewMilliseconds: Int64
   /// The shape of the row; `nil` before the first, and while a changed layout has no row yet.
@@ -47,6 +46,7 @@ public struct LiveNode {
     id = node.id
     agentVersion = node.agentVersion
     isConnected = node.isConnected
+    isKeyShared = node.isKeyShared
     skewMilliseconds = node.skewMilliseconds
     rows = node.rows
     tick = node.liveTick == .min ? nil : Tick(unixMilliseconds: node.liveTick)

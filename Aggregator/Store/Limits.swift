@@ -16,6 +16,8 @@ public enum StoreLimits {
   public static let groupKeyBytesMax = 512
   /// Shards that one history knows.
   public static let shardsMax = 64
+  /// Rows that one expiry removes: more than a nation's nodes add in the meantime.
+  public static let expiredRowsMax = 100_000
   /// Rows that one question may return.
   public static let answerRowsMax = 1 << 20
 

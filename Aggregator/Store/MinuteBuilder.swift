@@ -30,6 +30,7 @@ public struct MinuteBuilder: ~Copyable {
 
   private let shard: Int
   private let history: History
+  private let groups: @Sendable (NodeID, Tick) -> [MinuteGroup]
   private let minutes = OpenMinutes()
   private var replay: JournalReplay
   private var decoder: RowDecoder
@@ -42,14 +43,20 @@ public struct MinuteBuilder: ~Copyable {
 
   /// Finds out how far the history is. Reads nothing of the journal yet.
   ///
+  /// - Parameter groups: what a node belongs to at a tick; minutes of all of those are formed too. Asked for each minute
+  ///   of each node, at the minute's first instant.
   /// - Throws: ``StoreError``, or `LogError` when the journal's directory cannot be read.
-  public init(shard: Int, journal disk: any Disk, history: History) throws {
+  public init(
+    shard: Int, journal disk: any Disk, history: History,
+    groups: @escaping @Sendable (NodeID, Tick) -> [MinuteGroup] = { _, _ in [] }
+  ) throws {
     let record = try history.applied(shard: shard)?.record ?? 0
     let starts = try LogReader.segmentStarts(disk: disk, log: JournalReplay.logName)
     let start = starts.last { $0 <= record + 1 } ?? starts.first ?? record + 1
     let replay = try JournalReplay(disk: disk, from: start, through: 0)
     self.shard = shard
     self.history = history
+    self.groups = groups
     self.replay = replay
     applied = record
     taken = record
@@ -100,11 +107,24 @@ public struct MinuteBuilder: ~Copyable {
   private mutating func apply() throws {
     guard taken > applied else { return }
     var batch = HistoryBatch(shard: shard, record: taken)
-    batch.additions = minutes.additions()
+    batch.additions = minutes.additions(groups)
     batch.gaps = gaps
     try history.apply(batch)
     applied = taken
     minutes.removeAll()
     gaps.removeAll(keepingCapacity: true)
+  }
+}
+
+/// Something whose minutes are the sums of its nodes' minutes: a rack, a factory, an allocation.
+public struct MinuteGroup: Hashable, Sendable {
+  /// The rollup's number of the level.
+  public let level: UInt8
+  /// Which one of that level, by its labels.
+  public let key: String
+
+  public init(level: UInt8, key: String) {
+    self.level = level
+    self.key = key
   }
 }

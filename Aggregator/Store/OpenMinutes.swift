@@ -110,17 +110,32 @@ final class OpenMinutes {
     closed[Key(node: minute.node, minute: minute.minute), default: TierCell()].merge(minute.cell)
   }
 
-  /// Everything, in a fixed order.
-  func additions() -> [HistoryBatch.Addition] {
+  /// Everything, in a fixed order: nodes first, then what they belong to.
+  func additions(_ groups: (NodeID, Tick) -> [MinuteGroup]) -> [HistoryBatch.Addition] {
     var cells = closed
     for minute in open.values where minute.rows > 0 {
       cells[Key(node: minute.node, minute: minute.minute), default: TierCell()].merge(minute.cell)
     }
-    return cells.sorted { ($0.key.node, $0.key.minute) < ($1.key.node, $1.key.minute) }.map { key, cell in
+    let nodes = cells.sorted { ($0.key.node, $0.key.minute) < ($1.key.node, $1.key.minute) }
+    var sums: [MinuteGroup: [Int64: TierCell]] = [:]
+    for (key, cell) in nodes {
+      for group in groups(key.node, Tick(unixMilliseconds: key.minute - 59_999)) {
+        sums[group, default: [:]][key.minute, default: TierCell()].merge(cell)
+      }
+    }
+    var additions = nodes.map { key, cell in
       HistoryBatch.Addition(
         level: MinuteBuilder.nodeLevel, group: MinuteBuilder.group(of: key.node),
         minute: Tick(unixMilliseconds: key.minute), cell: cell)
     }
+    for (group, minutes) in sums.sorted(by: { ($0.key.level, $0.key.key) < ($1.key.level, $1.key.key) }) {
+      for (minute, cell) in minutes.sorted(by: { $0.key < $1.key }) {
+        additions.append(
+          HistoryBatch.Addition(
+            level: group.level, group: group.key, minute: Tick(unixMilliseconds: minute), cell: cell))
+      }
+    }
+    return additions
   }
 
   /// Forgets what was added; it is on disk.

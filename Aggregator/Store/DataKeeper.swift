@@ -1,0 +1,200 @@
+public import BongsuModel
+public import BongsuRecordLog
+internal import Foundation
+internal import Synchronization
+
+/// Everything of a data directory that stands behind the journals: checkpoints and history, and with them the answer to
+/// how much of the journals has to stay.
+///
+/// Whatever a disk refuses here is said once and tried again the next time; the journals are then kept for longer, and
+/// nothing else suffers.
+///
+/// Thread rule: ``keep(_:)`` from one thread at a time, which it may block; ``history`` and ``checkpoint(shard:)`` from any.
+public final class DataKeeper: Sendable {
+  /// How a data directory is kept.
+  public struct Settings: Sendable {
+    /// Bytes of journal that may stay, all shards together.
+    public var journalBytesMax: Int64
+    /// How long minutes and gap records are kept, milliseconds.
+    public var minutesKeptMilliseconds: Int64 = 30 * 86_400_000
+    /// What a node belongs to at a tick.
+    public var groups: @Sendable (NodeID, Tick) -> [MinuteGroup] = { _, _ in [] }
+
+    public init(journalBytesMax: Int64) {
+      self.journalBytesMax = journalBytesMax
+    }
+  }
+
+  /// How far one shard's journal is.
+  public struct Progress: Sendable {
+    /// All records up to here are on disk.
+    public var committed: UInt64
+    /// The journal's segments, oldest first.
+    public var segments: [LogWriter.Segment]
+    /// The shard's state, and the record as of which it is; `nil` when none could be taken.
+    public var checkpoint: (record: UInt64, bytes: [UInt8])?
+
+    public init(committed: UInt64, segments: [LogWriter.Segment], checkpoint: (record: UInt64, bytes: [UInt8])?) {
+      self.committed = committed
+      self.segments = segments
+      self.checkpoint = checkpoint
+    }
+  }
+
+  /// Minutes and gap records.
+  public let history: History
+  private let settings: Settings
+  private let say: @Sendable (String) -> Void
+  private let state: Mutex<State>
+
+  /// Opens what is in `directory`, or begins it. A damaged history is set aside and built anew from the journals.
+  ///
+  /// - Parameter say: takes lines for people; called from the thread that keeps, and from this one.
+  /// - Throws: ``StoreError`` or `DiskError` when the directory cannot be used.
+  public init(
+    directory: String, shards: Int, settings: Settings, say: @escaping @Sendable (String) -> Void
+  ) throws {
+    precondition(shards > 0 && shards <= StoreLimits.shardsMax, "\(shards) shards")
+    let folder = "\(directory)/checkpoint"
+    do {
+      try FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+    } catch {
+      throw StoreError.file(path: folder, code: Int32((error as NSError).code))
+    }
+    let checkpoints = try CheckpointStore(disk: PosixDisk(path: folder))
+    for line in checkpoints.damage { say(line) }
+    history = try Self.openHistory("\(directory)/history.sqlite", say)
+    self.settings = settings
+    self.say = say
+    let history = history
+    let builders = try (0..<shards).map { shard in
+      try Builder(
+        MinuteBuilder(
+          shard: shard, journal: PosixDisk(path: "\(directory)/journal/shard-\(shard)"), history: history,
+          groups: settings.groups))
+    }
+    state = Mutex(State(checkpoints: checkpoints, builders: builders))
+  }
+
+  private static func openHistory(_ path: String, _ say: (String) -> Void) throws(StoreError) -> History {
+    do {
+      return try History(path: path)
+    } catch {
+      guard case .damaged = error else { throw error }
+      say("\(error)")
+      try History.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+      return try History(path: path)
+    }
+  }
+
+  // MARK: Start
+
+  /// The newest checkpoint of a shard, and the record as of which it is; `nil` when there is none.
+  public func checkpoint(shard: Int) -> (record: UInt64, bytes: [UInt8])? {
+    state.withLock { state in state.checkpoints.blob(Self.name(shard)).map { ($0.record, $0.bytes) } }
+  }
+
+  /// The highest record of a shard that anything here knows of; 0 when nothing does.
+  public func highestRecord(shard: Int) -> UInt64 {
+    state.withLock { state in
+      max(state.checkpoints.blob(Self.name(shard))?.record ?? 0, state.builders[shard].minutes.applied)
+    }
+  }
+
+  private static func name(_ shard: Int) -> String { "shard-\(shard)" }
+
+  // MARK: Work
+
+  /// Stores checkpoints, brings the history up to date, removes what is too old.
+  ///
+  /// - Parameter journals: one for each shard.
+  /// - Returns: for each journal the number below which records may go; 0 when none may.
+  public func keep(_ journals: [Progress]) -> [UInt64] {
+    state.withLock { state in
+      precondition(journals.count == state.builders.count, "\(journals.count) journals")
+      store(journals, &state)
+      for (shard, journal) in journals.enumerated() { follow(shard, through: journal.committed, &state) }
+      expire(&state)
+      let retention = JournalRetention(bytesMax: max(1, settings.journalBytesMax / Int64(journals.count)))
+      return journals.enumerated().map { shard, journal in
+        let needed = min(
+          state.checkpoints.trimRecord(Self.name(shard)), state.builders[shard].minutes.applied + 1)
+        return retention.trimBelow(segments: journal.segments, needed: needed)
+      }
+    }
+  }
+
+  private func store(_ journals: [Progress], _ state: inout State) {
+    guard journals.contains(where: { $0.checkpoint != nil }) else { return }
+    let blobs = journals.enumerated().compactMap { shard, journal -> CheckpointStore.Blob? in
+      let known = state.checkpoints.blob(Self.name(shard))
+      guard let new = journal.checkpoint, new.record >= known?.record ?? 0 else { return known }
+      return CheckpointStore.Blob(name: Self.name(shard), record: new.record, bytes: new.bytes)
+    }
+    let bytes = blobs.reduce(4096) { $0 + $1.bytes.count + 128 }
+    guard bytes <= StoreLimits.checkpointBytesMax else {
+      note(
+        "checkpoint", "a checkpoint of \(bytes) bytes is not stored, limit \(StoreLimits.checkpointBytesMax)", &state)
+      return
+    }
+    do throws(DiskError) {
+      try state.checkpoints.store(blobs)
+      note("checkpoint", nil, &state)
+    } catch {
+      note("checkpoint", "no checkpoint can be stored, a restart will take longer: \(error)", &state)
+    }
+  }
+
+  private func follow(_ shard: Int, through committed: UInt64, _ state: inout State) {
+    let builder = state.builders[shard]
+    do {
+      try builder.minutes.advance(through: committed)
+      note("history-\(shard)", nil, &state)
+    } catch {
+      note("history-\(shard)", "the history cannot be written and will catch up later: \(error)", &state)
+    }
+    let losses = builder.minutes.losses
+    for line in losses.damage.dropFirst(builder.damageSaid) { say("history: \(line)") }
+    builder.damageSaid = losses.damage.count
+    if losses.undecodedRows > builder.undecodedSaid {
+      say("history: \(losses.undecodedRows - builder.undecodedSaid) rows of shard \(shard) cannot be decoded")
+      builder.undecodedSaid = losses.undecodedRows
+    }
+  }
+
+  private func expire(_ state: inout State) {
+    let now = Int64(Date().timeIntervalSince1970 * 1000)
+    do throws(StoreError) {
+      try history.expire(
+        before: Tick(unixMilliseconds: now - settings.minutesKeptMilliseconds), rowsMax: StoreLimits.expiredRowsMax)
+      note("expiry", nil, &state)
+    } catch {
+      note("expiry", "old history cannot be removed: \(error)", &state)
+    }
+  }
+
+  /// Says what has begun to fail, or works again; not what is known.
+  private func note(_ part: String, _ problem: String?, _ state: inout State) {
+    let isNews = (state.problems[part] == nil) != (problem == nil)
+    state.problems[part] = problem
+    guard isNews else { return }
+    say(problem ?? "the \(part.prefix { $0 != "-" }) is written again")
+  }
+
+  private struct State {
+    var checkpoints: CheckpointStore
+    let builders: [Builder]
+    /// What fails at present, by part.
+    var problems: [String: String] = [:]
+  }
+
+  /// One shard's builder. A class, because arrays hold no noncopyable values.
+  private final class Builder {
+    var minutes: MinuteBuilder
+    var damageSaid = 0
+    var undecodedSaid = 0
+
+    init(_ minutes: consuming MinuteBuilder) { self.minutes = minutes }
+  }
+}
