@@ -103,18 +103,25 @@ struct RegistryTests {
     #expect(try registry.audit(limit: 10).count == 2)
   }
 
+  /// The file of a registry with fifty nodes, made once.
+  private static let filled = Result {
+    let directory = try TemporaryDirectory()
+    let tests = RegistryTests()
+    do {
+      let registry = try tests.open(directory)
+      try registry.add(tests.token("t1", uses: 60), secretHash: tests.hash(1), by: "loopback")
+      for node in 1...50 { _ = try tests.join(registry, "n\(node)", key: UInt8(node), secret: 1) }
+    }
+    // The last connection to close moves the write-ahead log into the file.
+    return try [UInt8](Data(contentsOf: URL(fileURLWithPath: directory.path + "/registry.sqlite")))
+  }
+
   @Test("a flipped bit never gives a node another key, and a damaged file can be set aside", arguments: 0..<150)
   func flippedBit(trial: UInt64) throws {
     var random = SeededRandom(seed: trial)
     let directory = try TemporaryDirectory()
     let path = directory.path + "/registry.sqlite"
-    do {
-      let registry = try open(directory)
-      try registry.add(token("t1", uses: 60), secretHash: hash(1), by: "loopback")
-      for node in 1...50 { _ = try join(registry, "n\(node)", key: UInt8(node), secret: 1) }
-    }
-    // The last connection to close moves the write-ahead log into the file.
-    var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
+    var bytes = try Self.filled.get()
     #expect(bytes.count > 8_192)
     bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8(trial % 8)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
