@@ -62,6 +62,7 @@ let package = Package(
     // Sources: what both sides share.
     .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CZeroMQ", path: "Sources/CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CSodium", path: "Sources/CSodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CBongsuChecksum", path: "Sources/CBongsuChecksum"),
     .target(name: "CBongsuPlatform", path: "Sources/CBongsuPlatform"),
     module("BongsuModel", "Sources/Model"),
@@ -70,6 +71,9 @@ let package = Package(
     module("BongsuWire", "Sources/Wire", ["BongsuCodec", "BongsuModel"], exclude: ["FORMAT.md"]),
     module("BongsuTransport", "Sources/Transport", ["CZeroMQ", "CBongsuPlatform"]),
     module("BongsuRecordLog", "Sources/RecordLog", ["CBongsuChecksum"], exclude: ["FORMAT.md"]),
+    module(
+      "BongsuEnrolment", "Sources/Enrolment", ["BongsuModel", "BongsuRecordLog", "BongsuTransport"],
+      exclude: ["FORMAT.md"]),
     module("BongsuSeries", "Sources/Series"),
     module("BongsuMetrics", "Sources/Metrics"),
 
@@ -82,14 +86,14 @@ let package = Package(
     program(
       "bongsu-agent", "Agents/Agent",
       [
-        "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool", "BongsuTransport",
-        "BongsuWire",
+        "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool",
+        "BongsuTransport", "BongsuWire",
       ]),
     program(
       "bongsu-fleet", "Agents/FleetSimulator",
       [
-        "BongsuCodec", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuSampling", "BongsuTransport", "BongsuWire",
-        argumentParser,
+        "BongsuCodec", "BongsuDevices", "BongsuEnrolment", "BongsuFleet", "BongsuModel", "BongsuSampling",
+        "BongsuTransport", "BongsuWire", argumentParser,
       ]),
 
     // Aggregator: what runs in the middle.
@@ -104,6 +108,11 @@ let package = Package(
         "BongsuCodec", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuRecordLog", "BongsuRing", "BongsuRollup",
         "BongsuTransport", "BongsuWire", "CBongsuPlatform",
       ]),
+    module(
+      "BongsuAdmission", "Aggregator/Admission",
+      [
+        "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
+      ]),
     module("BongsuReports", "Aggregator/Reports"),
     module(
       "BongsuAPI", "Aggregator/API",
@@ -117,8 +126,9 @@ let package = Package(
     program(
       "bongsu-aggregator", "Aggregator/Daemon",
       [
-        "BongsuAPI", "BongsuFleet", "BongsuIngest", "BongsuMetrics", "BongsuModel", "BongsuReports", "BongsuRollup",
-        "BongsuTransport", argumentParser, lifecycle, logging, unixSignals,
+        "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics", "BongsuModel",
+        "BongsuReports", "BongsuRollup", "BongsuStore", "BongsuTransport", argumentParser, lifecycle, logging,
+        unixSignals,
       ]),
     program(
       "bongsu", "Aggregator/CLI",

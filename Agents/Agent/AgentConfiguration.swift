@@ -1,5 +1,7 @@
 import BongsuDevices
+import BongsuEnrolment
 import BongsuModel
+import BongsuTransport
 import Glibc
 
 /// What an agent was told: by options, which win, and by a configuration file.
@@ -18,8 +20,10 @@ struct AgentConfiguration {
   }
 
   var node: NodeID
-  /// `tcp://HOST:PORT`; `nil` keeps the agent to itself.
-  var endpoint: String
+  /// Where to deliver, in the order to try.
+  var endpoints: [HostPort]
+  /// Encrypted once the node has joined, else in the clear and to this machine alone.
+  var security: SocketSecurity
   var sources: [SourceSpecification]
   var interval: TickInterval
   /// Directory of the spool; `nil` keeps unsent rows in memory alone.
@@ -30,7 +34,11 @@ struct AgentConfiguration {
   static let options: [ArgumentScanner.Option] = [
     .init(name: "--config", value: "FILE", help: "read settings from FILE; options win over it"),
     .init(name: "--node", value: "ID", help: "name of this node in the fleet (default: the host name)"),
-    .init(name: "--aggregator", value: "HOST:PORT", help: "where to send (default: 127.0.0.1:7420)"),
+    .init(
+      name: "--aggregator", value: "HOST:PORT", help: "where to send (default: where it joined, else 127.0.0.1:7420)"),
+    .init(
+      name: "--state", value: "DIR",
+      help: "where joining has put the node's key (default: \(NodeIdentity.defaultDirectory))"),
     .init(
       name: "--source", value: "SPEC", help: "nvml[:LIB], host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…]",
       repeats: true),
@@ -44,8 +52,23 @@ struct AgentConfiguration {
   init(_ arguments: ArgumentScanner) throws {
     var settings = Settings(arguments)
     if let file = arguments.value("--config") { try settings.read(file) }
-    node = try Self.node(settings.value("node"))
-    endpoint = try Self.endpoint(settings.value("aggregator") ?? "127.0.0.1:7420")
+    let directory = settings.value("state") ?? NodeIdentity.defaultDirectory
+    let identity = try NodeIdentity.load(from: directory)
+    let named = settings.value("node")
+    node = if named == nil, let identity { identity.node } else { try Self.node(named) }
+    if let identity, identity.node != node {
+      throw Invalid(
+        description: "node is '\(node)', but the key in \(directory) is of node \(identity.node); leave --node out, or "
+          + "join as \(node) with bongsu-agent join")
+    }
+    let asked = try settings.value("aggregator").map { [try Self.endpoint($0)] }
+    endpoints = try asked ?? identity?.endpoints ?? [Self.endpoint("127.0.0.1:7420")]
+    security = identity.map { .curveClient($0.keys, server: $0.serverKey) } ?? .plain
+    if identity == nil, let open = endpoints.first(where: { !$0.isLoopback }) {
+      throw Invalid(
+        description: "aggregator is '\(open)', on another machine, and this node has no key in \(directory) to encrypt "
+          + "with; run bongsu-agent join STRING with a string of bongsu join-token create")
+    }
     interval = try Self.interval(settings.value("interval") ?? "1s")
     spoolDirectory = settings.value("spool")
     spoolBytesMax = try Self.bytes(settings.value("spool-bytes") ?? "268435456")
@@ -87,7 +110,8 @@ struct AgentConfiguration {
     return interval
   }
 
-  private static func node(_ text: String?) throws -> NodeID {
+  /// Reads a node's name; the host's when there is none.
+  static func node(_ text: String?) throws -> NodeID {
     let name = text ?? hostName()
     guard let node = NodeID(name) else {
       throw Invalid(
@@ -106,14 +130,12 @@ struct AgentConfiguration {
     }
   }
 
-  private static func endpoint(_ text: String) throws -> String {
+  private static func endpoint(_ text: String) throws -> HostPort {
     let address = text.hasPrefix("tcp://") ? String(text.dropFirst(6)) : text
-    guard let colon = address.lastIndex(of: ":"), colon != address.startIndex,
-      let port = Int(address[address.index(after: colon)...]), (1...65_535).contains(port)
-    else {
+    guard let endpoint = HostPort(address), !endpoint.host.isEmpty else {
       throw Invalid(description: "aggregator is '\(text)', expected HOST:PORT such as 10.0.0.5:7420")
     }
-    return "tcp://\(address)"
+    return endpoint
   }
 
   private static func bytes(_ text: String) throws -> Int {

@@ -1,3 +1,4 @@
+import BongsuEnrolment
 import BongsuModel
 import BongsuSpool
 import BongsuTransport
@@ -8,7 +9,11 @@ import BongsuWire
 /// Thread rule: belongs to the uplink's thread.
 struct AgentHost: AgentSessionHost, ~Copyable {
   private let context: Context
-  private let endpoint: String
+  private let endpoints: [HostPort]
+  private let security: SocketSecurity
+  /// The one that the present or next session uses.
+  private var endpoint: HostPort
+  private var sessions = 0
   private let log: AgentLog
   var spool: Spool
   private var link: Link?
@@ -16,10 +21,16 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   private(set) var isSocketNew = false
   /// Whether the last thing said of the connection was that it stands.
   private var saidConnected: Bool?
+  /// Whether the last connection ended before its handshake was through.
+  private var wasTurnedAway = false
 
-  init(context: Context, endpoint: String, spool: consuming Spool, log: AgentLog) {
+  init(
+    context: Context, endpoints: [HostPort], security: SocketSecurity, spool: consuming Spool, log: AgentLog
+  ) {
     self.context = context
-    self.endpoint = endpoint
+    self.endpoints = endpoints
+    self.security = security
+    endpoint = endpoints[0]
     self.spool = spool
     self.log = log
   }
@@ -28,15 +39,17 @@ struct AgentHost: AgentSessionHost, ~Copyable {
 
   mutating func connect() {
     disconnect()
+    endpoint = endpoints[sessions % endpoints.count]
+    sessions &+= 1
     do {
       var options = SocketOptions()
       options.messageBytesMax = WireLimits.frameBytesMax
       // The Hello waits for the connection; a session that gets no answer gives the socket up.
       options.requiresConnection = false
       options.sendHighWaterMark = 256
-      var fresh = try Socket(.dealer, in: context, options: options)
+      var fresh = try Socket(.dealer, in: context, options: options, security: security)
       let monitor = try ConnectionMonitor(of: fresh, in: context)
-      try fresh.connect(endpoint)
+      try fresh.connect(endpoint.tcpEndpoint)
       link = Link(socket: fresh, monitor: monitor)
       isSocketNew = true
     } catch {
@@ -58,7 +71,14 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   mutating func receive() throws(TransportError) -> Message? { try link?.receive() }
 
   /// Whether the transport lost a connection that stood.
-  mutating func takeLoss() throws(TransportError) -> Bool { try link?.takeLoss() ?? false }
+  mutating func takeLoss() throws(TransportError) -> Bool {
+    switch try link?.takeEnd() {
+    case nil, .stands: return false
+    case .lost: wasTurnedAway = false
+    case .turnedAway: wasTurnedAway = true
+    }
+    return true
+  }
 
   // MARK: Spool
 
@@ -124,6 +144,10 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   private mutating func sayDisconnected(_ reason: Disconnection, _ retry: Int64) {
     let text: String
     switch reason {
+    case .connectionLost where wasTurnedAway:
+      text =
+        "\(endpoint) breaks the handshake off: it does not know this node's key (revoked, or not joined there), or it is "
+        + "not the aggregator that this node joined; see bongsu nodes list, join again with bongsu-agent join"
     case .connectionLost: text = "the connection to \(endpoint) was lost"
     case .noWelcome(let waited): text = "no answer from \(endpoint) for \(waited / 1000) s"
     case .silence(let silent): text = "nothing heard from \(endpoint) for \(silent / 1000) s"
@@ -142,6 +166,12 @@ struct AgentHost: AgentSessionHost, ~Copyable {
 private struct Link: ~Copyable {
   var socket: Socket
   var monitor: ConnectionMonitor
+  private var isEncrypted = false
+
+  init(socket: consuming Socket, monitor: consuming ConnectionMonitor) {
+    self.socket = socket
+    self.monitor = monitor
+  }
 
   mutating func send(_ frame: borrowing [UInt8]) -> Bool {
     let span = frame.span
@@ -156,11 +186,24 @@ private struct Link: ~Copyable {
 
   mutating func receive() throws(TransportError) -> Message? { try socket.tryReceive() }
 
-  mutating func takeLoss() throws(TransportError) -> Bool {
-    var isLost = false
+  /// What became of the connection since the last look.
+  enum End {
+    case stands
+    case lost
+    /// Taken, and ended by the other side before the handshake was through.
+    case turnedAway
+  }
+
+  mutating func takeEnd() throws(TransportError) -> End {
+    var end = End.stands
     while let event = try monitor.nextEvent() {
-      if case .disconnected = event.kind { isLost = true }
+      switch event.kind {
+      case .handshakeSucceeded: isEncrypted = true
+      case .disconnected, .handshakeFailed, .handshakeProtocolError, .handshakeRefused:
+        end = isEncrypted ? .lost : .turnedAway
+      case .connected, .accepted, .acceptFailed, .listening, .other: break
+      }
     }
-    return isLost
+    return end
   }
 }

@@ -1,4 +1,5 @@
 import BongsuDevices
+import BongsuEnrolment
 import BongsuModel
 import BongsuRecordLog
 import BongsuSampling
@@ -27,6 +28,7 @@ enum AgentMain {
         switch command {
         case "run": try run(arguments)
         case "sample": try sample(arguments)
+        case "join": try JoinCommand.run(arguments)
         default: throw ArgumentScanner.UsageError(description: "unknown command \(command)")
         }
       }
@@ -50,6 +52,9 @@ enum AgentMain {
   static let usage = """
     usage: bongsu-agent [run] [options]      sample this node and deliver to an aggregator
            bongsu-agent sample [options]     print one reading and end, without network
+           bongsu-agent join STRING [options]
+                                             make this node's key and enrol it; STRING is what bongsu join-token create
+                                             printed, or - to read it from standard input
 
     options of run:
     \(ArgumentScanner.help(for: AgentConfiguration.options))
@@ -57,8 +62,12 @@ enum AgentMain {
     options of sample:
     \(ArgumentScanner.help(for: sampleOptions))
 
+    options of join:
+    \(ArgumentScanner.help(for: JoinCommand.options))
+
     examples:
-      bongsu-agent --node r001-n07 --aggregator 10.0.0.5:7420 --spool /var/lib/bongsu/spool
+      bongsu-agent join bongsu1… --node r001-n07
+      bongsu-agent --spool /var/lib/bongsu/spool
       bongsu-agent sample --source simulated:gpus=8,model=B200 --format json
     """
 
@@ -99,7 +108,8 @@ enum AgentMain {
     log.info(
       "agent",
       "bongsu-agent \(AgentRelease.version) samples node \(configuration.node) every "
-        + "\(configuration.interval.milliseconds) ms for \(configuration.endpoint)")
+        + "\(configuration.interval.milliseconds) ms for "
+        + configuration.endpoints.map(\.description).joined(separator: ", "))
     let thread = AgentThread("uplink") { uplink.run() }
     sampler.start()
     while !signals.wait(seconds: 10) { sampler.setSpoolBytes(uplink.spoolByteCount) }

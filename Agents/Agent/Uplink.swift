@@ -40,7 +40,8 @@ final class Uplink: TickSource, @unchecked Sendable {
     let layout = try RowLayout(
       interval: configuration.interval, columns: [MetricID.agentResidentMemory].compactMap(MetricCatalogue.metric),
       devices: [.node])
-    host = AgentHost(context: context, endpoint: configuration.endpoint, spool: spool, log: log)
+    host = AgentHost(
+      context: context, endpoints: configuration.endpoints, security: configuration.security, spool: spool, log: log)
     session = AgentSession(
       settings: settings, state: state, layouts: layouts, layout: layout, lastTick: lastTick, reading: .now(),
       seed: UInt64.random(in: 1...(.max)), host: &host)

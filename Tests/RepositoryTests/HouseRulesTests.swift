@@ -13,6 +13,7 @@ struct HouseRulesTests {
     "Sources/Wire": ["BongsuCodec", "BongsuModel"],
     "Sources/Transport": ["CZeroMQ", "CBongsuPlatform"],
     "Sources/RecordLog": ["BongsuModel", "CBongsuPlatform"],
+    "Sources/Enrolment": ["BongsuModel", "BongsuRecordLog", "BongsuTransport"],
     "Sources/Series": ["BongsuModel"],
     "Sources/Metrics": [],
     "Agents/Devices": ["BongsuModel"],
@@ -20,11 +21,11 @@ struct HouseRulesTests {
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
     "Agents/Agent": [
       "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuCodec", "BongsuModel",
-      "BongsuTransport", "CBongsuPlatform",
+      "BongsuTransport", "BongsuEnrolment", "CBongsuPlatform",
     ],
     "Agents/FleetSimulator": [
       "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuCodec", "BongsuModel",
-      "BongsuTransport", "BongsuFleet", "CBongsuPlatform", "ArgumentParser",
+      "BongsuTransport", "BongsuEnrolment", "BongsuFleet", "CBongsuPlatform", "ArgumentParser",
     ],
     "Aggregator/Ring": ["CBongsuPlatform"],
     "Aggregator/Rollup": ["BongsuModel", "BongsuFleet"],
@@ -35,6 +36,9 @@ struct HouseRulesTests {
       "BongsuRing", "BongsuWire", "BongsuTransport", "BongsuCodec", "BongsuRollup", "BongsuStore", "BongsuModel",
       "BongsuMetrics", "BongsuFleet", "BongsuRecordLog", "CBongsuPlatform",
     ],
+    "Aggregator/Admission": [
+      "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
+    ],
     "Aggregator/Query": ["BongsuSeries"],
     "Aggregator/Alerts": ["BongsuQuery", "BongsuSeries", "Yams"],
     "Aggregator/API": ["BongsuQuery", "BongsuAlerts", "BongsuSeries", "BongsuMetrics", "BongsuModel", "Hummingbird"],
@@ -42,11 +46,12 @@ struct HouseRulesTests {
 
   /// Libraries with one owner each, and the modules that must stay free of Foundation.
   static let guardedLibraries: Set<String> = [
-    "GRDB", "Hummingbird", "Yams", "CZeroMQ", "CLZ4", "CSnappy", "ArgumentParser", "AsyncHTTPClient",
+    "GRDB", "Hummingbird", "Yams", "CZeroMQ", "CLZ4", "CSodium", "CSnappy", "ArgumentParser", "AsyncHTTPClient",
   ]
   static let withoutFoundation: Set<String> = [
     "Sources/Model", "Sources/Codec", "Sources/Wire", "Sources/Transport", "Sources/RecordLog", "Sources/Metrics",
-    "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Agent", "Aggregator/Ring", "Aggregator/Rollup",
+    "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Agent", "Aggregator/Ring",
+    "Aggregator/Rollup",
     "Aggregator/Ingest",
   ]
 
