@@ -51,7 +51,9 @@ extension AgentSession {
     lastSent = now
     pending.setState(.sent, at: index)
     inFlight.append(InFlight(first: row.sequence, last: row.sequence, isLate: false))
-    sentLive = (sentLive?.lowerBound ?? row.sequence)...row.sequence
+    // Rows that went to the spool unsent leave a hole, behind which the range begins anew.
+    let follows = sentLive?.upperBound == row.sequence - 1
+    sentLive = (follows ? sentLive?.lowerBound ?? row.sequence : row.sequence)...row.sequence
     blocksSinceKeyframe = basis == nil ? 1 : blocksSinceKeyframe + 1
     base.removeAll(keepingCapacity: true)
     base.append(contentsOf: row.words)
@@ -124,11 +126,17 @@ extension AgentSession {
       drainBudget = min(burst, drainBudget + earned)
       drainBudgetAt = now
     }
-    while drainBudget > 0, inFlight.count(where: \.isLate) < (takesOldestOnly ? 1 : credit / 2) {
+    while drainBudget > 0, maySendLate {
       guard let sent = sendNextSpooled(now, &host) ?? sendNextLate(now, &host) else { return }
       if sent < 0 { return }
       drainBudget -= Int64(sent)
     }
+  }
+
+  /// Live rows may use all of the credit, late ones half of it.
+  private var maySendLate: Bool {
+    let late = inFlight.count(where: \.isLate)
+    return takesOldestOnly ? late < 1 : late < credit / 2 && inFlight.count < credit
   }
 
   /// Sends the next spooled run. Returns its rows, 0 when it was skipped, -1 when the transport is full, `nil` when

@@ -62,7 +62,7 @@ public struct AgentSession: ~Copyable {
   var base: [Int64] = []
   var baseRow: (sequence: UInt64, stamp: TickStamp, layoutNumber: Int)?
   var blocksSinceKeyframe = 0
-  /// Numbers that this session has sent live: the spool need not send them again.
+  /// Numbers that this session has sent live without a hole, the latest: the spool need not send them again.
   var sentLive: ClosedRange<UInt64>?
   /// Spooled numbers below were sent in this session.
   var drainNext: UInt64 = 1

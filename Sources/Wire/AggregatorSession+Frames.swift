@@ -67,6 +67,8 @@ extension AggregatorSession {
     // While the disk takes nothing there is nothing to say; the agent spools.
     guard isComplete || acknowledged.count > acknowledgedCount else { return }
     var bytes: [UInt8] = []
+    // The usual Ack has one number and no ranges: one allocation every few seconds.
+    bytes.reserveCapacity(32)
     encodeAck(acknowledged, settings, into: &bytes)
     host.send(bytes, over: connection)
     acknowledgedCount = acknowledged.count

@@ -68,6 +68,21 @@ struct AgentSessionTests {
     #expect(rig.bench.blocks.count == 30 + 44)
   }
 
+  @Test("rows that were spooled for want of credit are drained although later rows went live")
+  func spooledUnsent() {
+    var rig = AgentRig { settings in
+      settings.pendingRowsMax = 8
+      settings.silenceTimeout = 1_000_000
+    }
+    rig.welcome(credit: 30)
+    rig.run(seconds: 45)
+    #expect(rig.bench.blocks.count == 30)
+    rig.acknowledge(SequenceSet(floor: 30))
+    rig.run(seconds: 3)
+    let numbers = rig.bench.blocks.flatMap { Array($0.firstSequence...$0.lastSequence) }
+    #expect(Set(numbers) == Set(1...48))
+  }
+
   @Test("a rejected base is sent again standing alone, and a keyframe follows")
   func baseMissing() {
     var rig = AgentRig()

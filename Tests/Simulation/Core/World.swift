@@ -109,7 +109,7 @@ public final class World {
   func connected(_ run: Incarnation, node: Int) {
     guard runs[node]?.last != run else { return }
     if runs[node]?.contains(run) == true { returns[node, default: 0] += 1 }
-    if returns[node, default: 0] >= 2 { alternated.insert(node) }
+    if returns[node, default: 0] >= 3 { alternated.insert(node) }
     runs[node, default: []].append(run)
   }
 
