@@ -118,7 +118,9 @@ struct CheckpointReader {
   }
 
   mutating func piece() throws(CheckpointUnreadable) -> [UInt8] {
-    let count = try count(max: bytes.count - offset)
+    let length = try number()
+    guard length <= UInt64(bytes.count - offset) else { throw failure }
+    let count = Int(length)
     defer { offset += count }
     return Array(bytes[offset..<(offset + count)])
   }
@@ -135,7 +137,8 @@ struct CheckpointReader {
 
   mutating func session(_ number: NodeNumber) throws(CheckpointUnreadable) -> AggregatorSession {
     var end = offset
-    let span = bytes.span
+    let all = bytes
+    let span = all.span
     let session: AggregatorSession
     do throws(FrameError) {
       // SAFETY: bytes have no padding.

@@ -50,7 +50,8 @@ final class Receiver: @unchecked Sendable {
   private var leaving: [(tcp: BongsuTransport.ConnectionID, at: Int64)] = []
 
   /// One shard's rings, from the receiver's side. A class, because arrays hold no noncopyable values.
-  final class ShardLink {
+  final class ShardLink: @unchecked Sendable {
+    // `@unchecked Sendable`: made at the start and handed to the receiver, whose thread alone uses it from then on.
     var events: RingProducer<ShardEvent>
     var replies: RingConsumer<Reply>
 

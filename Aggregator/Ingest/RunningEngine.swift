@@ -55,7 +55,8 @@ final class RunningEngine: @unchecked Sendable {
     let security = configuration.keys.map { SocketSecurity.curveServer($0, domain: "ingest") } ?? .plain
     receiver = try Receiver(
       context: context, listen: configuration.listen, security: security,
-      identity: configuration.keys == nil ? .claimed : .userID(configuration.nodeOfUserID), connectionsMax: configuration.connectionsMax,
+      identity: configuration.keys == nil ? .claimed : .userID(configuration.nodeOfUserID),
+      connectionsMax: configuration.connectionsMax,
       pool: pool, shards: links, counters: counters)
   }
 
@@ -95,7 +96,7 @@ final class RunningEngine: @unchecked Sendable {
 }
 
 /// One shard with its rings, journal and mailbox, as they are put together at the start.
-private struct ShardParts {
+struct ShardParts {
   let shard: Shard
   let mailbox: Mailbox
   let journal: JournalThread
