@@ -69,7 +69,9 @@ public struct LogReader: ~Copyable {
       while firsts.count > 1, firsts[1] <= from { firsts.removeFirst() }
     }
     self.from = from ?? 0
-    lastNumber = max(from ?? firsts.first ?? 1, 1) - 1
+    // The segment is walked from its first record, also when the one wanted comes later or is not there yet.
+    let wanted = max(from ?? firsts.first ?? 1, 1)
+    lastNumber = min(wanted, max(firsts.first ?? wanted, 1)) - 1
     waiting = firsts.reversed()
     window = []
   }
