@@ -133,7 +133,7 @@ struct FrameTests {
     #expect(throws: FrameError.malformedText(field: .detail)) { try decodeAny([0x23, 1, 0, 1, 1, 1, 0xFF]) }
   }
 
-  /// `BONGSU_FUZZ_ROUNDS=1000000 swift test -c release --filter mutated` for a long run.
+  /// `BONGSU_FUZZ_ROUNDS=1000000 swift test --filter FrameTests/mutations` for a long run.
   @Test("mutated frames of every type are decoded or refused, never more", arguments: FrameType.allCases)
   func mutations(type: FrameType) throws {
     var samples = FrameSamples(seed: random.seed &+ UInt64(type.rawValue))
