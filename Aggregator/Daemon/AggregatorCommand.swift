@@ -1,5 +1,7 @@
 import ArgumentParser
 import BongsuAPI
+import BongsuAdmission
+import BongsuEnrolment
 import BongsuFleet
 import BongsuIngest
 import BongsuMetrics
@@ -18,6 +20,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     discussion: """
       Example:
         bongsu-aggregator --fleet ops/fleets/korea.yaml --data /var/lib/bongsu
+        bongsu-aggregator --fleet fleet.yaml --data /var/lib/bongsu --listen 0.0.0.0:7420 --advertise bongsu.example.kr
+
+      Beyond loopback agents are encrypted and have to join first, with a string of bongsu join-token create. The key that
+      nodes know this aggregator by is made at the first start, in DATA/keys/server.key: back it up, keep it secret.
       """,
     version: Release.version)
 
@@ -29,6 +35,21 @@ struct AggregatorCommand: AsyncParsableCommand {
 
   @Option(help: "Where agents connect, HOST:PORT.")
   var listen = "127.0.0.1:7420"
+
+  @Option(
+    name: .customLong("enrol-listen"),
+    help: "Where machines join when agents are encrypted, HOST:PORT. (default: the host of --listen, port 7421)")
+  var enrolListen: String?
+
+  @Option(
+    help: """
+      Name or address by which other machines reach this one, for join strings; may be repeated. (default: the host of \
+      --enrol-listen, or this machine's name)
+      """)
+  var advertise: [String] = []
+
+  @Flag(help: "Encrypt and authenticate agents on loopback too. Beyond loopback that is the default.")
+  var secure = false
 
   @Option(help: "Where HTTP is served, HOST:PORT.")
   var http = "127.0.0.1:7480"
@@ -46,7 +67,10 @@ struct AggregatorCommand: AsyncParsableCommand {
 
   @Flag(
     name: .customLong("allow-insecure-listen"),
-    help: "Listen beyond loopback without encryption and authentication. Only on a network you trust.")
+    help: """
+      Listen beyond loopback without encryption and authentication: HTTP, and agents unless --secure is given. Only on a \
+      network you trust.
+      """)
   var allowInsecureListen = false
 
   @Option(
@@ -83,6 +107,13 @@ struct AggregatorCommand: AsyncParsableCommand {
   func validate() throws {
     _ = try Address(listen, option: "--listen")
     _ = try Address(http, option: "--http")
+    _ = try enrolAddress()
+    if let odd = advertise.first(where: { HostPort(host: $0, port: 1) == nil || $0.isEmpty }) {
+      throw ValidationError("--advertise is '\(odd)', expected a name or address without port")
+    }
+    guard advertise.count <= EnrolmentLimits.endpointsMax else {
+      throw ValidationError("--advertise is given \(advertise.count) times, at most \(EnrolmentLimits.endpointsMax)")
+    }
     guard (1...IngestLimits.shardsMax).contains(shards) else {
       throw ValidationError("--shards is \(shards), must be 1 to \(IngestLimits.shardsMax)")
     }
@@ -98,11 +129,6 @@ struct AggregatorCommand: AsyncParsableCommand {
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
     let listen = try Address(listen, option: "--listen")
     let http = try Address(http, option: "--http")
-    guard allowInsecureListen || listen.isLoopback else {
-      throw StartFailure(
-        "--listen \(listen) is reached by other machines and agents are not authenticated; listen on 127.0.0.1, or "
-          + "say --allow-insecure-listen if the network is trusted")
-    }
     let connections = allowedConnections(logger)
     try DataDirectory.prepare(data, shards: shards)
     let registry = MetricRegistry()
@@ -111,14 +137,23 @@ struct AggregatorCommand: AsyncParsableCommand {
       listen: "tcp://\(listen)", journalDirectory: "\(data)/journal", connectionsMax: connections)
     ingest.shards = shards
     let context = try Context(ioThreads: 1)
+    let isSecure = secure || !(listen.isLoopback || allowInsecureListen)
+    let gate = isSecure ? try AgentGate(directory: data, metrics: registry, logger: logger) : nil
+    try gate?.guardSockets(of: context, &ingest)
     let engine = IngestEngine(ingest, tree: tree, context: context, registry: registry) { reason in
       failure.fail(reason)
     }
-    let live = LiveAnswers(engine: engine, tree: tree, registry: registry)
+    let live = LiveAnswers(engine: engine, tree: tree, keys: gate?.registrar.table, registry: registry)
+    let enrolment = try gate.map { try enrolmentService($0, context, engine, logger) }
+    let control: any EnrolmentControl =
+      gate.map { EnrolmentAnswers(registrar: $0.registrar, engine: engine, live: live) } ?? NoEnrolment()
+    if !isSecure, !listen.isLoopback {
+      logger.warning("agents are neither encrypted nor authenticated: --allow-insecure-listen")
+    }
     let api = try BongsuService(
       configuration: APIConfiguration(
         host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
-      sources: APISources(live: live), metrics: registry, logger: logger)
+      sources: APISources(live: live, enrolment: control), metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(
@@ -126,16 +161,37 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
           .init(service: failure),
-        ], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        ] + (enrolment.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+      ))
     try await services.run()
     context.shutdown()
   }
 
+  private func enrolmentService(
+    _ gate: AgentGate, _ context: Context, _ engine: IngestEngine, _ logger: Logger
+  ) throws -> EnrolmentService {
+    let address = try enrolAddress()
+    let places = try AdvertisedPlaces(
+      listen: try Address(listen, option: "--listen"), enrolListen: address, hosts: advertise)
+    let server = try EnrolmentServer(
+      in: context, listen: "tcp://\(address)", keys: gate.keys, registrar: gate.registrar
+    ) { node in engine.setRevoked(false, node) }
+    return EnrolmentService(
+      gate: gate, server: server, engine: engine,
+      places: { places.places(enrolmentPort: $0, ingestPort: $1) }, logger: logger)
+  }
+
+  private func enrolAddress() throws -> Address {
+    if let enrolListen { return try Address(enrolListen, option: "--enrol-listen") }
+    return try Address("\(Address(listen, option: "--listen").host):7421", option: "--enrol-listen")
+  }
+
   /// How many agents the descriptor limit lets in, with a warning when that is fewer than asked for.
   private func allowedConnections(_ logger: Logger) -> Int {
-    let limit = DescriptorLimit.raise(toHold: connectionsMax + TransportLimits.descriptorReserve)
+    let reserve = TransportLimits.descriptorReserve + AdmissionLimits.enrolmentConnectionsMax
+    let limit = DescriptorLimit.raise(toHold: connectionsMax + reserve)
     guard !limit.isEnough else { return connectionsMax }
-    let allowed = max(1, limit.soft - TransportLimits.descriptorReserve)
+    let allowed = max(1, limit.soft - reserve)
     logger.warning("\(limit); at most \(allowed) agents can connect")
     return allowed
   }
@@ -170,6 +226,9 @@ struct Address: CustomStringConvertible {
   }
 
   var description: String { "\(host):\(port)" }
+
+  /// Whether every address of this machine is meant.
+  var isWildcard: Bool { ["*", "0.0.0.0", "::", "[::]"].contains(host) }
 
   var isLoopback: Bool { host == "localhost" || host == "[::1]" || host == "::1" || host.hasPrefix("127.") }
 }

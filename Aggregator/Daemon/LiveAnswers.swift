@@ -1,4 +1,5 @@
 import BongsuAPI
+import BongsuAdmission
 import BongsuFleet
 import BongsuIngest
 import BongsuMetrics
@@ -12,6 +13,8 @@ import Synchronization
 final class LiveAnswers: LiveSource {
   let engine: IngestEngine
   let tree: FleetTree
+  /// Who has joined; `nil` where agents need no keys.
+  let keys: KeyTable?
   private let started = Date()
   private let rates = Mutex(Rates())
   private let unassigned = Mutex<[String]>([])
@@ -26,7 +29,8 @@ final class LiveAnswers: LiveSource {
     var bytesPerSecond = 0.0
   }
 
-  init(engine: IngestEngine, tree: FleetTree, registry: MetricRegistry) {
+  init(engine: IngestEngine, tree: FleetTree, keys: KeyTable?, registry: MetricRegistry) {
+    self.keys = keys
     self.engine = engine
     self.tree = tree
     registry.info("bongsu_build_info", help: "Release of the aggregator", labels: ["version": Release.version])
@@ -81,6 +85,7 @@ final class LiveAnswers: LiveSource {
       shard.forEachNode { node in
         summary.connected += node.isConnected ? 1 : 0
         summary.known += node.tick == nil ? 0 : 1
+        if node.isKeyShared { summary.sharedKeys.append(node.id.name) }
         if tree.node(node.id) == nil, tree.meter(readBy: node.id) == nil { summary.unassigned.append(node.id.name) }
       }
       summary.pending = shard.pendingRecords
@@ -97,8 +102,11 @@ final class LiveAnswers: LiveSource {
       report.closedTickUnixMilliseconds = tick.unixMilliseconds
       report.lagMilliseconds = now.unixMilliseconds - tick.unixMilliseconds
     }
+    let sharedKeys = summaries.flatMap(\.sharedKeys).sorted()
     report.refused = engine.counters.refusedByReason.map {
-      ReasonCount(reason: $0.reason, count: Int64(clamping: $0.count))
+      ReasonCount(
+        reason: $0.reason, count: Int64(clamping: $0.count),
+        nextStep: $0.reason == "cloned_key" ? Self.nextStep(forSharedKeys: sharedKeys) : nil)
     }
     report.losses = LossFigures(
       gapsTotal: Int64(clamping: engine.counters.gapsTotal),
@@ -109,11 +117,20 @@ final class LiveAnswers: LiveSource {
     return report
   }
 
+  /// Names the nodes whose key two machines use.
+  private static func nextStep(forSharedKeys names: [String]) -> String? {
+    guard !names.isEmpty else { return nil }
+    let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
+    return "two machines use the key of \(shown); revoke it and let each of them join by itself"
+  }
+
   private struct ShardSummary: Sendable {
     var connected = 0
     var known = 0
     var unassigned: [String] = []
     var pending: UInt64 = 0
+    /// Nodes whose key two machines use.
+    var sharedKeys: [String] = []
   }
 
   private func ingestFigures() -> IngestFigures {

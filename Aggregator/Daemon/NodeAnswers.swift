@@ -1,9 +1,11 @@
 import BongsuAPI
+import BongsuAdmission
 import BongsuFleet
 import BongsuIngest
 import BongsuModel
 import BongsuReports
 import BongsuRollup
+import BongsuStore
 
 extension LiveAnswers {
   func nodes(matching filter: NodeFilter) async throws -> [NodeReport] {
@@ -18,6 +20,7 @@ extension LiveAnswers {
       return reports
     }.flatMap(\.self)
     if !filter.isUnassignedOnly { reports += missing(besides: Set(reports.map(\.id)), at: newest) }
+    identify(&reports)
     return reports.filter { report in
       if let state = filter.state, report.state != state { return false }
       if let factory = filter.factory, report.factory != factory { return false }
@@ -30,9 +33,22 @@ extension LiveAnswers {
     let tree = tree
     let newest = engine.newest?.closed.tick
     let found = await engine.ask { shard in shard.node(id) { NodeReport($0, tree, newest: newest) } }
-    if let report = found.compactMap(\.self).first { return report }
-    guard let index = tree.node(id) else { return nil }
-    return NodeReport(missing: index, tree, at: newest)
+    let member = keys?.member(id)
+    guard
+      var report = found.compactMap(\.self).first ?? tree.node(id).map({ NodeReport(missing: $0, tree, at: newest) })
+    else { return member.map { NodeReport(joined: $0) } }
+    if let member { report.identify(member) }
+    return report
+  }
+
+  /// Adds what the registry knows, and the nodes that only the registry knows.
+  private func identify(_ reports: inout [NodeReport]) {
+    guard let keys else { return }
+    var members = Dictionary(keys.members.map { ($0.node.name, $0) }, uniquingKeysWith: { first, _ in first })
+    for index in reports.indices {
+      if let member = members.removeValue(forKey: reports[index].id) { reports[index].identify(member) }
+    }
+    reports += members.values.map { NodeReport(joined: $0) }
   }
 
   /// Nodes in service that never came.
@@ -53,7 +69,9 @@ extension NodeReport {
     lastTickUnixMilliseconds = node.tick?.unixMilliseconds
     skewMilliseconds = node.agentVersion.isEmpty ? nil : node.skewMilliseconds
     agentVersion = node.agentVersion.isEmpty ? nil : node.agentVersion
-    if tree.node(node.id) == nil {
+    if node.isKeyShared {
+      remark = "two machines use its key; revoke it and let each of them join by itself"
+    } else if tree.node(node.id) == nil {
       remark = "no rack of the fleet file names it; add it there, or stop its agent"
     } else if let place = NodePlace(node.id, tree, at: node.tick) {
       stand(at: place, tree)

@@ -27,7 +27,7 @@ public struct NodeReport: Codable, Hashable, Sendable {
   public var skewMilliseconds: Int64?
   /// Release of its agent.
   public var agentVersion: String?
-  /// Address of its session's other end.
+  /// Address that it joined from.
   public var address: String?
   /// Public key, as Z85 text; never a secret.
   public var publicKey: String?

@@ -1,0 +1,126 @@
+import BongsuAdmission
+import BongsuEnrolment
+import BongsuIngest
+import BongsuMetrics
+import BongsuModel
+import BongsuStore
+import BongsuTransport
+import Foundation
+import Logging
+import ServiceLifecycle
+
+/// What stands between the network and the data plane when agents have to prove who they are: the server's key, the
+/// registry of nodes, the enrolment port.
+///
+///     DIR/keys/server.key     the server's key pair, mode 0600, made at the first start
+///     DIR/registry.sqlite     nodes, join tokens, audit log
+struct AgentGate {
+  let keys: KeyPair
+  let registrar: Registrar
+
+  /// Loads what `directory` has and makes what it lacks.
+  ///
+  /// A damaged registry does not keep the aggregator down: it is set aside and said so. Nobody can come in then before it
+  /// is restored or the nodes have joined again; their agents keep their data meanwhile.
+  init(directory: String, metrics: MetricRegistry, logger: Logger) throws {
+    keys = try ServerKey.load(from: "\(directory)/keys")
+    let path = "\(directory)/registry.sqlite"
+    let registry: Registry
+    do {
+      registry = try Registry(path: path)
+    } catch StoreError.damaged(_, let message) {
+      try Registry.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+      logger.critical(
+        "the registry of nodes is damaged and was set aside: no node is let in; restore it from a backup, or let all join again",
+        metadata: ["path": "\(path)", "damage": "\(message)"])
+      registry = try Registry(path: path)
+    }
+    registrar = try Registrar(registry: registry, serverKey: keys.publicKey, metrics: metrics)
+  }
+
+  /// Puts the gate before every CURVE socket of `context`, and its rule into the ingest core's configuration.
+  func guardSockets(of context: Context, _ ingest: inout IngestConfiguration) throws {
+    let table = registrar.table
+    // libzmq lets every key in until somebody is asked: before the first server socket.
+    try context.install(authority: table)
+    ingest.keys = keys
+    ingest.nodeOfUserID = { table.node(ofUserID: $0) }
+  }
+}
+
+/// The enrolment port as a service.
+struct EnrolmentService: Service {
+  let gate: AgentGate
+  let server: EnrolmentServer
+  let engine: IngestEngine
+  /// Where machines are told to go.
+  let places: @Sendable (_ enrolmentPort: Int, _ ingestPort: Int) -> Registrar.Places
+  let logger: Logger
+
+  func run() async throws {
+    guard let enrolment = HostPort(tcp: server.endpoint) else {
+      throw StartFailure("the enrolment port is at '\(server.endpoint)', which cannot be told to anyone")
+    }
+    await cancelWhenGracefulShutdown {
+      // Nobody is let in before the ingest port is open, so that no agent comes too early.
+      while engine.endpoint == nil, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+      guard let ingest = engine.endpoint.flatMap({ HostPort(tcp: $0) }) else { return }
+      let places = places(enrolment.port, ingest.port)
+      gate.registrar.advertise(places)
+      server.start()
+      logger.info(
+        "taking joining machines",
+        metadata: [
+          "endpoint": "\(server.endpoint)",
+          "advertised": "\(places.enrolment.map(\.description).joined(separator: " "))",
+          "server-key": "\(gate.keys.publicKey)",
+        ])
+      while !Task.isCancelled {
+        try? await Task.sleep(for: .seconds(1))
+        for line in gate.registrar.takeNews() { logger.notice("\(line)") }
+      }
+      try? await IngestService.onThread("enrol-stop") { server.stop() }
+    }
+    for line in gate.registrar.takeNews() { logger.notice("\(line)") }
+  }
+}
+
+extension HostPort {
+  /// Reads libzmq's form, `tcp://HOST:PORT`.
+  init?(tcp endpoint: String) {
+    guard endpoint.hasPrefix("tcp://") else { return nil }
+    self.init(String(endpoint.dropFirst(6)))
+  }
+}
+
+/// Under which names other machines reach this one.
+struct AdvertisedPlaces {
+  let listen: Address
+  let enrolListen: Address
+  /// What the operator said; empty: to be found out.
+  let hosts: [String]
+
+  init(listen: Address, enrolListen: Address, hosts: [String]) throws {
+    self.listen = listen
+    self.enrolListen = enrolListen
+    self.hosts = hosts
+    guard enrolmentHosts.allSatisfy({ HostPort(host: $0, port: 1) != nil }) else {
+      throw StartFailure(
+        "no machine can be told to reach this one as '\(enrolmentHosts.joined(separator: " "))'; give --advertise HOST")
+    }
+  }
+
+  private var enrolmentHosts: [String] {
+    if !hosts.isEmpty { return hosts }
+    return [enrolListen.isWildcard ? ProcessInfo.processInfo.hostName : enrolListen.host]
+  }
+
+  func places(enrolmentPort: Int, ingestPort: Int) -> Registrar.Places {
+    var ingestHosts = hosts
+    // Without a host a machine goes to the one by which it came to join.
+    if hosts.isEmpty { ingestHosts = [listen.isWildcard || listen.host == enrolListen.host ? "" : listen.host] }
+    return Registrar.Places(
+      enrolment: enrolmentHosts.compactMap { HostPort(host: $0, port: enrolmentPort) },
+      ingest: ingestHosts.compactMap { HostPort(host: $0, port: ingestPort) })
+  }
+}
