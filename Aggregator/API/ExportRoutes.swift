@@ -44,6 +44,8 @@ struct ExportRoutes {
         nextStep:
           "give 1 to \(ReportLimits.exportMatcherBytesMax) bytes, such as bongsu_gpu_power_watts{node=\"r1\"}")
     }
+    // Read here already, since a stream that has begun can no longer say what is wrong.
+    _ = try ExportSelectors(matchers)
     let start = try instant("start", parameters)
     let end = try instant("end", parameters)
     guard start <= end else {

@@ -5,6 +5,7 @@ import BongsuEnrolment
 import BongsuFleet
 import BongsuIngest
 import BongsuMetrics
+import BongsuStore
 import BongsuTransport
 import Foundation
 import Logging
@@ -56,6 +57,14 @@ struct AggregatorCommand: AsyncParsableCommand {
 
   @Option(help: "Threads that decode and roll up; fixed for the life of a data directory.")
   var shards = 1
+
+  @Option(
+    name: .customLong("journal-bytes"),
+    help: """
+      Bytes of journal to keep: the raw history, oldest first out. (default: half of what the disk has free at the start, \
+      what is kept already included)
+      """)
+  var journalBytes: Int64?
 
   @Option(name: .customLong("connections-max"), help: "Agents that may be connected at once.")
   var connectionsMax = 20_000
@@ -117,6 +126,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     guard (1...IngestLimits.shardsMax).contains(shards) else {
       throw ValidationError("--shards is \(shards), must be 1 to \(IngestLimits.shardsMax)")
     }
+    if let journalBytes, journalBytes < Int64(IngestLimits.segmentBytes) {
+      throw ValidationError(
+        "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
+    }
     guard connectionsMax > 0 else {
       throw ValidationError("--connections-max is \(connectionsMax), must be at least 1")
     }
@@ -140,7 +153,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     let isSecure = secure || !(listen.isLoopback || allowInsecureListen)
     let gate = isSecure ? try AgentGate(directory: data, metrics: registry, logger: logger) : nil
     try gate?.guardSockets(of: context, &ingest)
-    let engine = IngestEngine(ingest, tree: tree, context: context, registry: registry) { reason in
+    let store = try openStore(tree, logger)
+    let engine = IngestEngine(
+      ingest, tree: tree, context: context, registry: registry, keeper: HistoryKeeper(store: store)
+    ) { reason in
       failure.fail(reason)
     }
     let live = LiveAnswers(engine: engine, tree: tree, keys: gate?.registrar.table, registry: registry)
@@ -153,7 +169,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     let api = try BongsuService(
       configuration: APIConfiguration(
         host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
-      sources: APISources(live: live, enrolment: control), metrics: registry, logger: logger)
+      sources: APISources(
+        live: live, enrolment: control,
+        export: RawExporter(engine: engine, store: store, labels: SeriesLabels(tree: tree), logger: logger)),
+      metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(
@@ -165,6 +184,15 @@ struct AggregatorCommand: AsyncParsableCommand {
       ))
     try await services.run()
     context.shutdown()
+  }
+
+  private func openStore(_ tree: FleetTree, _ logger: Logger) throws -> DataKeeper {
+    let bytes = try journalBytes ?? DataDirectory.defaultJournalBytes(data)
+    logger.info("raw history", metadata: ["journal_bytes_max": "\(bytes)"])
+    var settings = DataKeeper.Settings(journalBytesMax: bytes)
+    let groups = MinuteGroups(tree: tree)
+    settings.groups = { node, tick in groups.groups(of: node, at: tick) }
+    return try DataKeeper(directory: data, shards: shards, settings: settings) { logger.warning("\($0)") }
   }
 
   private func enrolmentService(

@@ -3,7 +3,9 @@ import Foundation
 /// The aggregator's directory on disk.
 ///
 ///     DIR/format               what wrote it: format version and number of shards
-///     DIR/journal/shard-N/     one journal per shard
+///     DIR/journal/shard-N/     one journal per shard: what was received
+///     DIR/checkpoint/          states of the shards, so that a restart is quick
+///     DIR/history.sqlite       minutes and gap records
 enum DataDirectory {
   private static let formatVersion = 1
 
@@ -33,6 +35,24 @@ enum DataDirectory {
       throw StartFailure(
         "\(path) was written as '\(found.split(separator: "\n").first ?? "")', this start wants "
           + "'\(expected.dropLast())'; start with the same --shards, or with an empty directory")
+    }
+  }
+
+  /// Half of what the disk could give the journals: what is free, and what they have already.
+  static func defaultJournalBytes(_ path: String) throws -> Int64 {
+    let files = FileManager.default
+    do {
+      let free = try files.attributesOfFileSystem(forPath: path)[.systemFreeSize] as? NSNumber
+      var bytes = free?.int64Value ?? 0
+      for name in try files.subpathsOfDirectory(atPath: "\(path)/journal") {
+        let attributes = try? files.attributesOfItem(atPath: "\(path)/journal/\(name)")
+        if attributes?[.type] as? FileAttributeType == .typeRegular {
+          bytes += (attributes?[.size] as? NSNumber)?.int64Value ?? 0
+        }
+      }
+      return max(bytes / 2, 1)
+    } catch {
+      throw StartFailure("cannot look at the disk of \(path): \(error.localizedDescription); give --journal-bytes")
     }
   }
 }

@@ -11,6 +11,7 @@ public final class IngestCounters: Sendable {
   let blocks: Counter
   let samples: Counter
   let duplicateBlocks: Counter
+  let acknowledgements: Counter
   let gaps: Counter
   let gapTicks: Counter
   let lateRows: Counter
@@ -40,6 +41,8 @@ public final class IngestCounters: Sendable {
     samples = registry.counter("bongsu_ingest_samples_total", help: "Samples in accepted rows, absent ones included")
     duplicateBlocks = registry.counter(
       "bongsu_ingest_duplicate_blocks_total", help: "Blocks that had been received before and were not counted again")
+    acknowledgements = registry.counter(
+      "bongsu_ingest_acknowledgements_total", help: "Acknowledgements sent to agents")
     gaps = registry.counter("bongsu_ingest_gaps_total", help: "Gap records stored")
     gapTicks = registry.counter("bongsu_ingest_gap_ticks_total", help: "Node ticks covered by gap records")
     lateRows = registry.counter("bongsu_ingest_late_rows_total", help: "Rows that came after their tick had closed")

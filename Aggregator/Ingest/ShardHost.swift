@@ -41,6 +41,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
 
   mutating func send(_ bytes: borrowing [UInt8], over connection: BongsuWire.ConnectionID) {
     let span = bytes.span
+    if bytes.first.map({ $0 & 0x1F }) == FrameType.ack.rawValue { counters.acknowledgements.add() }
     // SAFETY: bytes have no padding.
     guard var message = try? unsafe Message(copying: span.bytes), let handle = pool.park(&message) else {
       counters.replyDropped(.wouldBlock)

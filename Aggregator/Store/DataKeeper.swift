@@ -43,6 +43,7 @@ public final class DataKeeper: Sendable {
 
   /// Minutes and gap records.
   public let history: History
+  private let journals: [String]
   private let settings: Settings
   private let say: @Sendable (String) -> Void
   private let state: Mutex<State>
@@ -68,11 +69,11 @@ public final class DataKeeper: Sendable {
     self.settings = settings
     self.say = say
     let history = history
-    let builders = try (0..<shards).map { shard in
+    journals = (0..<shards).map { "\(directory)/journal/shard-\($0)" }
+    let builders = try journals.enumerated().map { shard, journal in
       try Builder(
         MinuteBuilder(
-          shard: shard, journal: PosixDisk(path: "\(directory)/journal/shard-\(shard)"), history: history,
-          groups: settings.groups))
+          shard: shard, journal: PosixDisk(path: journal), history: history, groups: settings.groups))
     }
     state = Mutex(State(checkpoints: checkpoints, builders: builders))
   }
@@ -86,6 +87,13 @@ public final class DataKeeper: Sendable {
       try History.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
       return try History(path: path)
     }
+  }
+
+  /// A reader of the raw rows in the journals.
+  public func rawExport() throws(DiskError) -> RawExport {
+    var disks: [any Disk] = []
+    for journal in journals { disks.append(try PosixDisk(path: journal)) }
+    return RawExport(journals: disks)
   }
 
   // MARK: Start
