@@ -58,7 +58,7 @@ public struct Socket: ~Copyable {
     security: SocketSecurity = .plain
   ) throws(TransportError) {
     let handle = try SocketHandle(context: context, kind: kind)
-    try options.apply(to: handle)
+    try options.apply(to: handle, overheadBytes: security.overheadBytes)
     // Else a message for a peer that is gone or full would vanish without a word.
     if kind == .router { try handle.set(ZMQ_ROUTER_MANDATORY, "ROUTER_MANDATORY", Int32(1)) }
     try security.apply(to: handle, in: context)
@@ -103,6 +103,15 @@ public struct Socket: ~Copyable {
 }
 
 extension SocketSecurity {
+  /// Bytes by which encryption makes each message longer (rfc.zeromq.org/spec/26: command name, nonce, box, flags).
+  /// libzmq compares what comes over the wire with its bound, so the bound has to be as much higher.
+  var overheadBytes: Int {
+    switch self {
+    case .plain: 0
+    case .curveServer, .curveClient: 8 + 8 + 16 + 1
+    }
+  }
+
   func apply(to socket: SocketHandle, in context: Context) throws(TransportError) {
     switch self {
     case .plain: return

@@ -49,7 +49,7 @@ public struct SocketOptions: Sendable, Hashable {
 }
 
 extension SocketOptions {
-  func apply(to socket: SocketHandle) throws(TransportError) {
+  func apply(to socket: SocketHandle, overheadBytes: Int) throws(TransportError) {
     let marks = 1...TransportLimits.highWaterMarkMax
     try socket.set(ZMQ_SNDHWM, "sendHighWaterMark", sendHighWaterMark, marks)
     try socket.set(ZMQ_RCVHWM, "receiveHighWaterMark", receiveHighWaterMark, marks)
@@ -57,7 +57,7 @@ extension SocketOptions {
       throw .outOfRange(
         setting: "messageBytesMax", value: messageBytesMax, allowed: 1...TransportLimits.messageBytesMax)
     }
-    try socket.set(ZMQ_MAXMSGSIZE, "messageBytesMax", Int64(messageBytesMax))
+    try socket.set(ZMQ_MAXMSGSIZE, "messageBytesMax", Int64(messageBytesMax + overheadBytes))
     try socket.set(ZMQ_LINGER, "linger", linger)
     try socket.set(ZMQ_IMMEDIATE, "requiresConnection", Int32(requiresConnection ? 1 : 0))
     try socket.set(ZMQ_RECONNECT_IVL, "reconnectInterval", reconnectInterval)

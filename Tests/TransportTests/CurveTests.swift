@@ -47,6 +47,25 @@ struct CurveTests {
     #expect(keys.requests == [AdmissionRequest(domain: "ingest", address: "127.0.0.1", key: node.publicKey)])
   }
 
+  @Test("the longest message fits although encryption makes it longer, and one byte more ends the connection")
+  func longest() throws {
+    let limit = 2000
+    var options = quickOptions()
+    options.messageBytesMax = limit
+    var router = try Socket(
+      .router, in: context, options: options, security: .curveServer(serverKeys, domain: "ingest"))
+    try router.bind("tcp://127.0.0.1:*")
+    let node = try KeyPair.generate()
+    keys.set(node.publicKey, to: "node-0042")
+    var dealer = try makeDealer(node, to: try router.lastEndpoint)
+    var monitor = try ConnectionMonitor(of: dealer, in: context)
+    #expect(try send([UInt8](repeating: 7, count: limit), on: &dealer))
+    #expect(try nextMessage(&router)?.bytes.count == limit)
+    #expect(try send([UInt8](repeating: 7, count: limit + 1), on: &dealer))
+    let seen = try events(of: &monitor, until: { if case .disconnected = $0 { true } else { false } })
+    #expect(seen.contains { if case .disconnected = $0 { true } else { false } })
+  }
+
   @Test("two nodes are told apart by their keys")
   func identities() throws {
     var router = try makeRouter()
