@@ -21,7 +21,7 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   private(set) var isSocketNew = false
   /// Whether the last thing said of the connection was that it stands.
   private var saidConnected: Bool?
-  /// Whether the last connection ended before its handshake was through.
+  /// Whether the last connection was taken by the other side, and its handshake never came to its end.
   private var wasTurnedAway = false
 
   init(
@@ -57,7 +57,10 @@ struct AgentHost: AgentSessionHost, ~Copyable {
     }
   }
 
-  mutating func disconnect() { link = nil }
+  mutating func disconnect() {
+    if let isOpen = link?.isOpen { wasTurnedAway = !isOpen }
+    link = nil
+  }
 
   mutating func send(_ frame: borrowing [UInt8]) -> Bool { link?.send(frame) ?? false }
 
@@ -72,12 +75,7 @@ struct AgentHost: AgentSessionHost, ~Copyable {
 
   /// Whether the transport lost a connection that stood.
   mutating func takeLoss() throws(TransportError) -> Bool {
-    switch try link?.takeEnd() {
-    case nil, .stands: return false
-    case .lost: wasTurnedAway = false
-    case .turnedAway: wasTurnedAway = true
-    }
-    return true
+    try link?.takeLoss() ?? false
   }
 
   // MARK: Spool
@@ -144,10 +142,10 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   private mutating func sayDisconnected(_ reason: Disconnection, _ retry: Int64) {
     let text: String
     switch reason {
-    case .connectionLost where wasTurnedAway:
+    case .connectionLost where wasTurnedAway, .noWelcome where wasTurnedAway:
       text =
-        "\(endpoint) breaks the handshake off: it does not know this node's key (revoked, or not joined there), or it is "
-        + "not the aggregator that this node joined; see bongsu nodes list, join again with bongsu-agent join"
+        "\(endpoint) does not finish the handshake: it does not know this node's key (revoked, or not joined there), or "
+        + "it is not the aggregator that this node joined; see bongsu nodes list, join again with bongsu-agent join"
     case .connectionLost: text = "the connection to \(endpoint) was lost"
     case .noWelcome(let waited): text = "no answer from \(endpoint) for \(waited / 1000) s"
     case .silence(let silent): text = "nothing heard from \(endpoint) for \(silent / 1000) s"
@@ -166,6 +164,7 @@ struct AgentHost: AgentSessionHost, ~Copyable {
 private struct Link: ~Copyable {
   var socket: Socket
   var monitor: ConnectionMonitor
+  private var isTaken = false
   private var isEncrypted = false
 
   init(socket: consuming Socket, monitor: consuming ConnectionMonitor) {
@@ -186,24 +185,19 @@ private struct Link: ~Copyable {
 
   mutating func receive() throws(TransportError) -> Message? { try socket.tryReceive() }
 
-  /// What became of the connection since the last look.
-  enum End {
-    case stands
-    case lost
-    /// Taken, and ended by the other side before the handshake was through.
-    case turnedAway
-  }
+  /// Whether nothing speaks against the connection: it waits for the other side to take it, or its handshake is through.
+  var isOpen: Bool { isEncrypted || !isTaken }
 
-  mutating func takeEnd() throws(TransportError) -> End {
-    var end = End.stands
+  mutating func takeLoss() throws(TransportError) -> Bool {
+    var isLost = false
     while let event = try monitor.nextEvent() {
       switch event.kind {
+      case .connected: isTaken = true
       case .handshakeSucceeded: isEncrypted = true
-      case .disconnected, .handshakeFailed, .handshakeProtocolError, .handshakeRefused:
-        end = isEncrypted ? .lost : .turnedAway
-      case .connected, .accepted, .acceptFailed, .listening, .other: break
+      case .disconnected, .handshakeFailed, .handshakeProtocolError, .handshakeRefused: isLost = true
+      case .accepted, .acceptFailed, .listening, .other: break
       }
     }
-    return end
+    return isLost
   }
 }

@@ -12,17 +12,14 @@ struct AttemptLimiter {
   private var shared = Window(began: .min)
 
   /// Milliseconds until `address` may ask again; `nil` when it may now.
-  mutating func wait(_ address: String, at now: Int64) -> Int64? {
+  func wait(_ address: String, at now: Int64) -> Int64? {
     let length = AdmissionLimits.attemptWindowMilliseconds
     guard let window = windows[address] else {
       guard isFull, shared.refused >= sharedMax, now < shared.began + length else { return nil }
       return shared.began + length - now
     }
-    guard now < window.began + length else {
-      windows[address] = nil
-      return nil
-    }
-    return window.refused >= AdmissionLimits.attemptsMax ? window.began + length - now : nil
+    guard window.refused >= AdmissionLimits.attemptsMax, now < window.began + length else { return nil }
+    return window.began + length - now
   }
 
   /// Notes that `address` was refused.
@@ -36,8 +33,11 @@ struct AttemptLimiter {
       shared.refused += 1
       return shared.refused == sharedMax
     }
-    windows[address, default: Window(began: now)].refused += 1
-    return windows[address]?.refused == AdmissionLimits.attemptsMax
+    var window = windows[address] ?? Window(began: now)
+    if now >= window.began + length { window = Window(began: now) }
+    window.refused += 1
+    windows[address] = window
+    return window.refused == AdmissionLimits.attemptsMax
   }
 
   /// Addresses remembered.

@@ -160,7 +160,11 @@ final class Receiver: @unchecked Sendable {
     }
     switch node {
     case .refuse(let reason, let detail):
-      try refuse(sender, reason, detail)
+      if case .withdrawn = identity.judge("", userID: message.userID) {
+        try refuseForGood(sender, message.connection)
+      } else {
+        try refuse(sender, reason, detail)
+      }
       return true
     case .node(let claimed):
       if let known = connections[sender.number] {
@@ -172,8 +176,7 @@ final class Receiver: @unchecked Sendable {
       switch identity.judge(claimed, userID: message.userID) {
       case .owner: break
       case .withdrawn:
-        try refuse(sender, .revoked, "")
-        cutSoon(message.connection)
+        try refuseForGood(sender, message.connection)
         return true
       case .other(let owner):
         try refuse(sender, .nodeMismatch, "the key belongs to \(owner), the hello says \(claimed)")
@@ -240,7 +243,9 @@ final class Receiver: @unchecked Sendable {
     counters.refuse(RefusalCause(reason))
     let limited = String(decoding: detail.utf8.prefix(WireLimits.detailBytesMax), as: UTF8.self)
     var bytes: [UInt8] = []
-    Refuse(reason: reason, retryAfterMilliseconds: 5000, detail: limited).encode(into: &bytes)
+    // Who did not know that its session is gone may come back at once; its own jitter spreads the rest.
+    let retry: UInt64 = reason == .helloExpected ? 0 : 5000
+    Refuse(reason: reason, retryAfterMilliseconds: retry, detail: limited).encode(into: &bytes)
     let span = bytes.span
     // SAFETY: bytes have no padding.
     let outcome = try socket.trySend(to: peer, copying: unsafe span.bytes)
@@ -249,10 +254,18 @@ final class Receiver: @unchecked Sendable {
 
   // MARK: Connections
 
+  /// Says that the key of a connection is withdrawn, and cuts it.
+  private func refuseForGood(
+    _ peer: RoutingID, _ tcp: BongsuTransport.ConnectionID?
+  ) throws(TransportError) {
+    try refuse(peer, .revoked, "")
+    cutSoon(tcp)
+  }
+
   /// Cuts a connection whose key is withdrawn, after the refusal on its way has had a moment to leave. Nothing that comes
   /// over it counts meanwhile.
   private func cutSoon(_ tcp: BongsuTransport.ConnectionID?) {
-    guard let tcp else { return }
+    guard let tcp, !leaving.contains(where: { $0.tcp == tcp }) else { return }
     leaving.append((tcp, MonotonicClock.nanoseconds() + IngestLimits.farewellNanoseconds))
   }
 
