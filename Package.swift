@@ -46,7 +46,9 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let package = Package(
   name: "bongsu",
   // What Tests/Performance and Tests/Fuzz build upon; the product is the executables.
-  products: ["CBongsuPlatform", "BongsuCodec", "BongsuModel", "BongsuRing"].map { .library(name: $0, targets: [$0]) },
+  products: ["CBongsuPlatform", "BongsuCodec", "BongsuFleet", "BongsuModel", "BongsuRing", "BongsuRollup"].map {
+    .library(name: $0, targets: [$0])
+  },
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
@@ -126,7 +128,8 @@ let package = Package(
     program(
       "bongsu-aggregator", "Aggregator/Daemon",
       [
-        "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics", "BongsuModel",
+        "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics",
+        "BongsuModel",
         "BongsuReports", "BongsuRollup", "BongsuStore", "BongsuTransport", argumentParser, lifecycle, logging,
         unixSignals,
       ]),
@@ -141,6 +144,11 @@ let package = Package(
     module(
       "BongsuSimulation", "Tests/Simulation/Core",
       ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuTestKit", "BongsuWire"]),
+    program(
+      "bongsu-drill", "Tests/Drill",
+      [
+        "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuStore", "BongsuTestKit", "BongsuWire",
+      ]),
     program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
     .testTarget(
       name: "SimulationTests", dependencies: ["BongsuSimulation", "BongsuTestKit"], path: "Tests/Simulation/Tests",
@@ -159,6 +167,18 @@ let package = Package(
     tests("CodecTests", ["BongsuCodec", "BongsuModel", "BongsuTestKit"]),
     tests("DevicesTests", ["BongsuDevices", "BongsuSampling", "BongsuModel", "BongsuTestKit"]),
     tests("FleetTests", ["BongsuFleet", "BongsuModel", "BongsuTestKit"]),
+    tests(
+      "EnrolmentTests",
+      [
+        "bongsu-agent", "BongsuAdmission", "BongsuCodec", "BongsuEnrolment", "BongsuFleet", "BongsuIngest",
+        "BongsuMetrics", "BongsuModel", "BongsuRollup", "BongsuStore", "BongsuTestKit", "BongsuTransport", "BongsuWire",
+      ]),
+    tests(
+      "IngestTests",
+      [
+        "BongsuCodec", "BongsuFleet", "BongsuIngest", "BongsuMetrics", "BongsuModel", "BongsuRecordLog", "BongsuRing",
+        "BongsuRollup", "BongsuStore", "BongsuTestKit", "BongsuTransport", "BongsuWire",
+      ]),
     tests("MetricsTests", ["BongsuMetrics"]),
     tests("ModelTests", ["BongsuModel"]),
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
@@ -172,10 +192,11 @@ let package = Package(
     tests("StressTests", ["BongsuRing"]),
     tests("TransportTests", ["BongsuTransport", "BongsuRing"]),
     tests(
-      "SpoolTests", ["BongsuSpool", "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire"]),
+      "SpoolTests",
+      ["BongsuSpool", "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire"]),
     tests(
       "StoreTests",
       ["BongsuStore", "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire", grdb]),
-    tests("WireTests", ["BongsuWire", "BongsuModel", "BongsuTestKit"]),
+    tests("WireTests", ["BongsuWire", "BongsuCodec", "BongsuModel", "BongsuTestKit"]),
   ]
 )

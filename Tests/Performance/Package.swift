@@ -25,5 +25,6 @@ let package = Package(
   targets: [
     bench("ring-bench", "RingBench", ["BongsuRing", "CBongsuPlatform"]),
     bench("codec-bench", "CodecBench", ["BongsuCodec", "BongsuModel"]),
+    bench("rollup-bench", "RollupBench", ["BongsuFleet", "BongsuModel", "BongsuRollup"]),
   ]
 )

@@ -12,12 +12,12 @@ struct HouseRulesTests {
     "Sources/Codec": ["BongsuModel", "CLZ4"],
     "Sources/Wire": ["BongsuCodec", "BongsuModel"],
     "Sources/Transport": ["CZeroMQ", "CBongsuPlatform"],
-    "Sources/RecordLog": ["BongsuModel", "CBongsuPlatform"],
+    "Sources/RecordLog": ["CBongsuChecksum"],
     "Sources/Enrolment": ["BongsuModel", "BongsuRecordLog", "BongsuTransport"],
     "Sources/Series": ["BongsuModel"],
     "Sources/Metrics": [],
     "Agents/Devices": ["BongsuModel"],
-    "Agents/Sampling": ["BongsuDevices", "BongsuCodec", "BongsuModel", "CBongsuPlatform"],
+    "Agents/Sampling": ["BongsuDevices", "BongsuModel"],
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
     "Agents/Agent": [
       "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuCodec", "BongsuModel",
@@ -39,9 +39,12 @@ struct HouseRulesTests {
     "Aggregator/Admission": [
       "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
     ],
+    "Aggregator/Reports": [],
     "Aggregator/Query": ["BongsuSeries"],
     "Aggregator/Alerts": ["BongsuQuery", "BongsuSeries", "Yams"],
-    "Aggregator/API": ["BongsuQuery", "BongsuAlerts", "BongsuSeries", "BongsuMetrics", "BongsuModel", "Hummingbird"],
+    "Aggregator/API": [
+      "BongsuReports", "BongsuQuery", "BongsuAlerts", "BongsuSeries", "BongsuMetrics", "BongsuModel", "Hummingbird",
+    ],
   ]
 
   /// Libraries with one owner each, and the modules that must stay free of Foundation.
