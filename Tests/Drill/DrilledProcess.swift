@@ -117,7 +117,7 @@ extension [String] {
   ) rethrows -> Result {
     // SAFETY: each copy is freed after the call, and the vector ends with nil.
     var words = unsafe map { unsafe strdup($0) } + [nil]
-    defer { for unsafe word in unsafe words { unsafe free(word) } }
+    defer { unsafe words.forEach { unsafe free($0) } }
     return try unsafe words.withUnsafeMutableBufferPointer { unsafe try body($0.baseAddress.unsafelyUnwrapped) }
   }
 }
