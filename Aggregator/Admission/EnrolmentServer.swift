@@ -28,11 +28,11 @@ public final class EnrolmentServer: @unchecked Sendable {
   private var limiter = AttemptLimiter()
   private var budget = ConnectionBudget(limit: AdmissionLimits.enrolmentConnectionsMax)
   private var listener: Listener?
-  private var guests: [Int32: Guest] = [:]
+  private var guests: [ConnectionID: Guest] = [:]
+  /// Whose a descriptor is at the moment. Numbers are used again at once, so nothing is decided by them.
+  private var descriptors: [Int32: ConnectionID] = [:]
 
-  /// A connection, by its descriptor.
   private struct Guest {
-    let connection: ConnectionID
     /// When it is cut, milliseconds of the monotonic clock.
     var deadline: Int64
     var isAnswered = false
@@ -112,12 +112,13 @@ public final class EnrolmentServer: @unchecked Sendable {
   /// What to answer; `nil` for what is not answered at all.
   private func answer(_ message: borrowing Message) -> EnrolmentFrame? {
     let now = monotonicMilliseconds()
-    guard let descriptor = message.sourceDescriptor, let text = message.userID, let key = try? PublicKey(z85: text)
-    else { return nil }
-    // One request per connection; the guest may be unknown when it has hung up already.
-    if guests[descriptor]?.isAnswered ?? false { return nil }
-    guests[descriptor]?.isAnswered = true
-    guests[descriptor]?.deadline = now + AdmissionLimits.farewellMilliseconds
+    // Without a connection it has hung up already, and nobody waits for the answer.
+    guard let connection = message.connection, let text = message.userID, let key = try? PublicKey(z85: text) else {
+      return nil
+    }
+    // One request per connection.
+    if guests[connection]?.isAnswered ?? false { return nil }
+    guests[connection] = Guest(deadline: now + AdmissionLimits.farewellMilliseconds, isAnswered: true)
     let address = message.peerAddress ?? "unknown"
     if let wait = limiter.wait(address, at: now) {
       return registrar.deny(
@@ -155,11 +156,15 @@ public final class EnrolmentServer: @unchecked Sendable {
       switch event.kind {
       case .listening(let descriptor): listener = Listener(descriptor: descriptor)
       case .accepted(let descriptor):
-        if let connection = ConnectionID(descriptor: descriptor) {
-          guests[descriptor] = Guest(
-            connection: connection, deadline: monotonicMilliseconds() + AdmissionLimits.connectionMilliseconds)
+        guard let connection = ConnectionID(descriptor: descriptor) else { break }
+        descriptors[descriptor] = connection
+        // Its request may have been answered before this was read.
+        if guests[connection] == nil {
+          guests[connection] = Guest(
+            deadline: monotonicMilliseconds() + AdmissionLimits.connectionMilliseconds)
         }
-      case .disconnected(let descriptor): guests[descriptor] = nil
+      case .disconnected(let descriptor):
+        if let connection = descriptors.removeValue(forKey: descriptor) { guests[connection] = nil }
       default: break
       }
       switch budget.note(event) {
@@ -173,9 +178,9 @@ public final class EnrolmentServer: @unchecked Sendable {
   /// Cuts connections whose time is over.
   private func sweep() {
     let now = monotonicMilliseconds()
-    for (descriptor, guest) in guests where guest.deadline <= now {
-      guest.connection.shutdown()
-      guests[descriptor] = nil
+    for (connection, guest) in guests where guest.deadline <= now {
+      connection.shutdown()
+      guests[connection] = nil
     }
   }
 }

@@ -122,6 +122,11 @@ struct Machine {
     self.keys = try keys ?? KeyPair.generate()
   }
 
+  init(sharing context: Context) throws {
+    self.context = context
+    keys = try KeyPair.generate()
+  }
+
   /// Joins; the refusal when there is one.
   func join(_ string: JoinString, as node: NodeID) throws -> Result<JoinAcceptance, EnrolmentFailure> {
     let client = EnrolmentClient(context: context, patience: .seconds(10))

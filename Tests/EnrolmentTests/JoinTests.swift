@@ -7,6 +7,7 @@ import BongsuStore
 import BongsuTestKit
 import BongsuTransport
 import Foundation
+import Synchronization
 import Testing
 
 @Suite("Joining")
@@ -80,6 +81,28 @@ struct JoinTests {
     #expect(try machine.refusal(token, as: node("r1-n01")) == nil)
     #expect(try gate.registrar.tokens()[0].usesLeft == 1)
     #expect(try machine.refusal(token, as: node("r1-n02")) == .keyTaken, "one key speaks for one node")
+  }
+
+  @Test("many machines that join at once are all answered, each once")
+  func atOnce() throws {
+    let gate = try Gatehouse()
+    let count = 60
+    let token = try gate.token(uses: count)
+    let machine = try Machine()
+    let failures = Mutex<[String]>([])
+    DispatchQueue.concurrentPerform(iterations: 8) { thread in
+      for number in stride(from: thread, to: count, by: 8) {
+        do {
+          let refusal = try Machine(sharing: machine.context).refusal(token, as: node("n\(number)"))
+          if let refusal { failures.withLock { $0.append("\(refusal)") } }
+        } catch {
+          failures.withLock { $0.append("\(error)") }
+        }
+      }
+    }
+    #expect(failures.withLock { $0 } == [])
+    #expect(gate.metric("bongsu_enrolment_joined_total") == Double(count))
+    #expect(try gate.registrar.tokens()[0].usesLeft == 0)
   }
 
   @Test("after a restart the same keys are let in, and the server's key is the same")
