@@ -1,5 +1,6 @@
 import ArgumentParser
 import BongsuDevices
+import BongsuEnrolment
 import BongsuFleet
 import BongsuModel
 import BongsuSampling
@@ -16,13 +17,24 @@ struct FleetCommand: ParsableCommand {
     discussion: """
       Example:
         bongsu-fleet --fleet ops/fleets/korea.yaml --aggregator 127.0.0.1:7420 --nodes 320 --duration 60
+
+      With an aggregator that encrypts, the nodes join first, by a token with as many uses, and keep their keys for \
+      the next run:
+        bongsu-fleet --fleet fleet.yaml --nodes 320 --keys fleet.keys --join "$(bongsu join-token create --uses 320)"
+        bongsu-fleet --fleet fleet.yaml --nodes 320 --keys fleet.keys
       """)
 
   @Option(help: "The fleet file whose nodes are simulated.")
   var fleet: String
 
-  @Option(help: "Where the aggregator takes agents, HOST:PORT.")
-  var aggregator = "127.0.0.1:7420"
+  @Option(help: "Where the aggregator takes agents, HOST:PORT. (default: where the nodes joined, else 127.0.0.1:7420)")
+  var aggregator: String?
+
+  @Option(help: "File with the keys of the nodes; with it every session is encrypted.")
+  var keys: String?
+
+  @Option(help: "Join string by which nodes without a key in --keys join; - reads it from standard input.")
+  var join: String?
 
   @Option(help: "How many nodes, spread over all factories and allocations; all of them when left out.")
   var nodes: Int?
@@ -73,6 +85,9 @@ struct FleetCommand: ParsableCommand {
     guard duration ?? 1 > 0 else { throw ValidationError("--duration is \(duration ?? 0), must be at least 1") }
     guard (1...16).contains(threads) else { throw ValidationError("--threads is \(threads), must be 1 to 16") }
     guard grace >= 0 else { throw ValidationError("--grace is \(grace), must not be negative") }
+    guard join == nil || keys != nil else {
+      throw ValidationError("--join needs --keys FILE: who loses its key cannot join again before it is revoked")
+    }
     _ = try tickInterval()
   }
 
@@ -86,9 +101,10 @@ struct FleetCommand: ParsableCommand {
     guard limit.isEnough else {
       throw FailedRun("\(limit); simulate fewer nodes with --nodes, or share them between several processes")
     }
+    let keys = try enrolledKeys(of: chosen.map { tree[$0].id })
     let load = try FleetLoad(
-      tree: tree, nodes: chosen, interval: interval, endpoint: endpoint, seed: seed, threads: threads,
-      isVerbose: verbose)
+      tree: tree, nodes: chosen, interval: interval, endpoint: endpoint(keys), keys: keys, seed: seed,
+      threads: threads, isVerbose: verbose)
     try load.run(seconds: duration, graceSeconds: grace, format: format)
   }
 
@@ -101,7 +117,21 @@ struct FleetCommand: ParsableCommand {
     }
   }
 
-  private var endpoint: String { aggregator.contains("://") ? aggregator : "tcp://\(aggregator)" }
+  /// The keys of `nodes`, all of them joined; `nil` for sessions in the clear.
+  private func enrolledKeys(of nodes: [NodeID]) throws -> FleetKeys? {
+    guard let path = keys else { return nil }
+    var keys = try FleetKeys(path: path)
+    if let join {
+      let text = join == "-" ? readLine() ?? "" : join
+      try keys.join(nodes, by: try JoinString(parsing: text)) { if format == .table { print($0) } }
+    }
+    return keys
+  }
+
+  private func endpoint(_ keys: FleetKeys?) -> String {
+    guard let aggregator else { return (keys?.aggregator ?? HostPort("127.0.0.1:7420")!).tcpEndpoint }
+    return aggregator.contains("://") ? aggregator : "tcp://\(aggregator)"
+  }
 
   private func tickInterval() throws -> TickInterval {
     let milliseconds: Int? =

@@ -15,21 +15,22 @@ final class FleetLoad {
   /// Makes the agents of `nodes`. Nodes of one allocation at one factory work on jobs of 16 nodes each, so that their
   /// GPUs step together as in a training run.
   init(
-    tree: FleetTree, nodes: [NodeIndex], interval: TickInterval, endpoint: String, seed: UInt64, threads: Int,
-    isVerbose: Bool
+    tree: FleetTree, nodes: [NodeIndex], interval: TickInterval, endpoint: String, keys: FleetKeys?, seed: UInt64,
+    threads: Int, isVerbose: Bool
   ) throws {
     let transport = try Context(ioThreads: 1, socketsMax: min(65_535, nodes.count + 64))
     var workers: [SimulationThread] = []
     for thread in 0..<threads {
-      let plans = stride(from: thread, to: nodes.count, by: threads).map { position in
+      let plans = try stride(from: thread, to: nodes.count, by: threads).map { position in
         let node = nodes[position]
         return AgentPlan(
-          node: tree[node].id, generator: Self.configuration(of: node, in: tree, seed: seed),
+          node: tree[node].id, security: try keys?.security(of: tree[node].id) ?? .plain,
+          generator: Self.configuration(of: node, in: tree, seed: seed),
           seed: Self.mixed(seed, UInt64(node.position)))
       }
       workers.append(
         try SimulationThread(
-          plans: plans, transport: transport, endpoint: endpoint, security: .plain, interval: interval,
+          plans: plans, transport: transport, endpoint: endpoint, interval: interval,
           isVerbose: isVerbose))
     }
     self.workers = workers

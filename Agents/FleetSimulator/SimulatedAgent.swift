@@ -9,7 +9,6 @@ import BongsuWire
 final class SimulationContext {
   let transport: Context
   let endpoint: String
-  let security: SocketSecurity
   var encoder = BlockEncoder()
   var counts = LoadCounts()
   /// Sockets that were opened since the loop last looked, by agent.
@@ -17,10 +16,9 @@ final class SimulationContext {
   /// Whether to say what happens to single sessions.
   let isVerbose: Bool
 
-  init(transport: Context, endpoint: String, security: SocketSecurity, isVerbose: Bool) {
+  init(transport: Context, endpoint: String, isVerbose: Bool) {
     self.transport = transport
     self.endpoint = endpoint
-    self.security = security
     self.isVerbose = isVerbose
   }
 }
@@ -49,7 +47,7 @@ final class SimulatedAgent {
     let settings = AgentSessionSettings(
       node: node, incarnation: Incarnation(rawValue: random.next()), boot: BootID(rawValue: random.next()),
       agentVersion: "fleet-simulator")
-    host = SimulatedHost(context: context, index: index, interval: interval)
+    host = SimulatedHost(context: context, index: index, security: plan.security, interval: interval)
     sendOffset = Int64(random.next() % UInt64(max(1, min(100, Int64(interval.milliseconds) / 10))))
     session = AgentSession(
       settings: settings, state: AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1), layouts: [],
@@ -92,14 +90,16 @@ final class SimulatedAgent {
 struct SimulatedHost: AgentSessionHost, ~Copyable {
   let context: SimulationContext
   let index: Int
+  private let security: SocketSecurity
   let interval: TickInterval
   var spool = MemorySpool()
   private var socket: Socket?
   private var shapes: [Int: BlockShape] = [:]
 
-  init(context: SimulationContext, index: Int, interval: TickInterval) {
+  init(context: SimulationContext, index: Int, security: SocketSecurity, interval: TickInterval) {
     self.context = context
     self.index = index
+    self.security = security
     self.interval = interval
   }
 
@@ -110,7 +110,7 @@ struct SimulatedHost: AgentSessionHost, ~Copyable {
       // A session gives up by itself; until then messages may wait for the connection.
       options.requiresConnection = false
       options.messageBytesMax = WireLimits.frameBytesMax
-      var fresh = try Socket(.dealer, in: context.transport, options: options, security: context.security)
+      var fresh = try Socket(.dealer, in: context.transport, options: options, security: security)
       try fresh.connect(context.endpoint)
       socket = consume fresh
       context.counts.connects += 1

@@ -30,10 +30,10 @@ final class SimulationThread: @unchecked Sendable {
 
   /// Makes the agents of `plans`, which talk to `endpoint`.
   init(
-    plans: [AgentPlan], transport: Context, endpoint: String, security: SocketSecurity, interval: TickInterval,
+    plans: [AgentPlan], transport: Context, endpoint: String, interval: TickInterval,
     isVerbose: Bool
   ) throws {
-    context = SimulationContext(transport: transport, endpoint: endpoint, security: security, isVerbose: isVerbose)
+    context = SimulationContext(transport: transport, endpoint: endpoint, isVerbose: isVerbose)
     self.interval = interval
     var agents: [SimulatedAgent] = []
     for plan in plans {
@@ -128,6 +128,7 @@ final class SimulationThread: @unchecked Sendable {
 /// What one simulated agent is.
 struct AgentPlan: Sendable {
   let node: NodeID
+  let security: SocketSecurity
   let generator: SimulatedNode.Configuration
   /// Of everything but the readings: identity, send moment, back-off.
   let seed: UInt64

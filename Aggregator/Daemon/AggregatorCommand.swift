@@ -23,8 +23,8 @@ struct AggregatorCommand: AsyncParsableCommand {
         bongsu-aggregator --fleet ops/fleets/korea.yaml --data /var/lib/bongsu
         bongsu-aggregator --fleet fleet.yaml --data /var/lib/bongsu --listen 0.0.0.0:7420 --advertise bongsu.example.kr
 
-      Beyond loopback agents are encrypted and have to join first, with a string of bongsu join-token create. The key that
-      nodes know this aggregator by is made at the first start, in DATA/keys/server.key: back it up, keep it secret.
+      Beyond loopback agents are encrypted and have to join first, with a string of bongsu join-token create. The key \
+      that nodes know this aggregator by is made at the first start, in DATA/keys/server.key: back it up, keep it secret.
       """,
     version: Release.version)
 
