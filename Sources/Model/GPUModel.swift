@@ -76,7 +76,13 @@ public struct GPUModel: Hashable, Sendable {
   /// that a GB200 is not taken for a B200. `nil` when none fits.
   public static func model(driverName name: String) -> GPUModel? {
     let squeezed = String(name.filter { $0 != " " }).uppercased()
-    return all.filter { squeezed.contains($0.key) }.max { $0.key.utf8.count < $1.key.utf8.count }
+    return all.filter { Self.isKey($0.key.utf8, in: squeezed.utf8) }.max { $0.key.utf8.count < $1.key.utf8.count }
+  }
+
+  /// Whether `text` holds `key`. Written out, since the standard library's search for strings brings its regular
+  /// expression engine into every program, two megabytes that an agent has no use for.
+  private static func isKey(_ key: String.UTF8View, in text: String.UTF8View) -> Bool {
+    text.indices.contains { text[$0...].starts(with: key) }
   }
 
   /// Node power estimated from its GPUs' power, for nodes without a meter: GPU power ÷ (1 − non-GPU share).
