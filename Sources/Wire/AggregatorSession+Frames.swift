@@ -47,7 +47,8 @@ extension AggregatorSession {
       host.report(.disconnected, of: node)
       return
     }
-    guard ackDueSince != .max, at.monotonicMilliseconds - ackDueSince >= settings.ackInterval else { return }
+    let patience = hasAcknowledged ? settings.ackInterval : 0
+    guard ackDueSince != .max, at.monotonicMilliseconds - ackDueSince >= patience else { return }
     acknowledge(at, settings, &host)
   }
 
@@ -73,6 +74,7 @@ extension AggregatorSession {
     host.send(bytes, over: connection)
     acknowledgedCount = acknowledged.count
     blocksSinceAck = 0
+    hasAcknowledged = true
     ackDueSince = isComplete ? .max : at.monotonicMilliseconds
   }
 

@@ -101,6 +101,7 @@ extension AggregatorSession {
       return
     }
     blocksSinceAck = 0
+    hasAcknowledged = false
     acknowledgedCount = acknowledged.count
     ackDueSince = acknowledged == received ? .max : at.monotonicMilliseconds
   }

@@ -56,6 +56,9 @@ public struct AggregatorSession: Sendable {
   /// When the first block came that no Ack has covered yet; `Int64.max`: there is none.
   var ackDueSince = Int64.max
   var blocksSinceAck = 0
+  /// Whether the connection was sent an Ack. The first comes as soon as it can, so that an agent whose rows had to wait
+  /// for an aggregator lets go of them.
+  var hasAcknowledged = false
   /// How many numbers the last Ack of this session held.
   var acknowledgedCount: UInt64 = 0
 
