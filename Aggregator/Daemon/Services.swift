@@ -15,8 +15,11 @@ struct IngestService: Service {
     for line in damage { logger.warning("journal: \(line)") }
     logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoint ?? "")"])
     try? await gracefulShutdown()
-    try await Self.onThread("ingest-stop") { [engine] in engine.stop() }
-    logger.info("ingest stopped, everything received is on disk")
+    if try await Self.onThread("ingest-stop", { [engine] in engine.stop() }) {
+      logger.info("ingest stopped, everything received is on disk")
+    } else {
+      logger.warning("ingest stopped; agents keep what is not on disk and send it again")
+    }
   }
 
   /// Lets `body` block a thread of its own instead of one that tasks need.

@@ -105,14 +105,17 @@ public final class IngestEngine: Sendable {
   }
 
   /// Ends all threads, in the order in which data flows, after what had been received is on disk.
-  public func stop() {
+  ///
+  /// - Returns: whether it is; not while the disk refuses, when agents have to send again what was not acknowledged.
+  @discardableResult
+  public func stop() -> Bool {
     guard
       let running = state.withLock({ state -> RunningEngine? in
         state.phase = .stopped
         return state.running.take()
       })
-    else { return }
-    running.stop()
+    else { return true }
+    return running.stop()
   }
 
   /// Where agents connect, with the port that was taken; `nil` unless it runs.

@@ -75,7 +75,8 @@ final class RunningEngine: @unchecked Sendable {
     if let keeper { keeperWorker = try WorkerThread("keeper") { keeper.run() } }
   }
 
-  func stop() {
+  /// Ends the threads; `false` when something that was received is not on disk.
+  func stop() -> Bool {
     receiver.requestStop()
     keeper?.requestStop()
     keeperWorker?.join()
@@ -84,9 +85,11 @@ final class RunningEngine: @unchecked Sendable {
     for journal in journals { journal.requestStop() }
     for worker in journalWorkers { worker.join() }
     // All threads have ended, so this one may look at the shards: the next start finds nothing to replay.
-    keeper?.finish(zip(shards, journals).map { $0.finalCheckpoint(durable: $1.state.durableRecord) })
+    let checkpoints = zip(shards, journals).map { $0.finalCheckpoint(durable: $1.state.durableRecord) }
+    keeper?.finish(checkpoints)
     workers.removeAll()
     journalWorkers.removeAll()
+    return !checkpoints.contains(nil)
   }
 
   func readingJournals<Result>(_ body: ([UInt64]) throws -> Result) rethrows -> Result {
