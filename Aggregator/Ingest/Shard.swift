@@ -199,8 +199,13 @@ final class Shard: @unchecked Sendable {
     let index = self.index(of: id)
     let connection = sessions[index].connection
     // First, because the session's refusal makes the receiver forget the connection.
-    if isRevoked, connection != .none { host.cut(connection) }
+    let isCut = isRevoked && connection != .none
+    if isCut { host.cut(connection) }
     sessions[index].setRevoked(isRevoked, settings, &host)
+    if isCut {
+      nodeByConnection[connection.routingNumber] = nil
+      host.setConnected(index, false)
+    }
     host.nodes[index].isKeyShared = false
   }
 }

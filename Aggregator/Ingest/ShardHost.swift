@@ -309,7 +309,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     counters.gap(gap.reason, ticks: UInt64(max(0, span)))
   }
 
-  private mutating func setConnected(_ index: Int, _ isConnected: Bool) {
+  mutating func setConnected(_ index: Int, _ isConnected: Bool) {
     guard nodes[index].isConnected != isConnected else { return }
     nodes[index].isConnected = isConnected
     connectedCount += isConnected ? 1 : -1

@@ -92,6 +92,7 @@ struct IdentityTests {
     #expect(gate.engine.counters.samplesTotal == rows)
     #expect(try bystander.deliver())
     #expect(gate.metric("bongsu_admission_revoked_nodes") == 1)
+    #expect(gate.metric("bongsu_ingest_connected_nodes") == 1)
   }
 
   @Test("after a revocation the machine joins again with a new key, and the old key stays out")
