@@ -184,6 +184,7 @@ let package = Package(
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
     tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
     tests("RepositoryTests", []),
+    tests("ProcessTests", ["bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-fleet", "BongsuTestKit"]),
     tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
     tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries"]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
