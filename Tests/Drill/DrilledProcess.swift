@@ -117,7 +117,9 @@ extension [String] {
   ) rethrows -> Result {
     // SAFETY: each copy is freed after the call, and the vector ends with nil.
     var words = unsafe map { unsafe strdup($0) } + [nil]
-    defer { unsafe words.forEach { unsafe free($0) } }
+    defer {
+      for index in words.indices { unsafe free(words[index]) }
+    }
     return try unsafe words.withUnsafeMutableBufferPointer { unsafe try body($0.baseAddress.unsafelyUnwrapped) }
   }
 }
