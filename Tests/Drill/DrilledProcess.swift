@@ -118,7 +118,7 @@ extension [String] {
     // SAFETY: each copy is freed after the call, and the vector ends with nil.
     var words = unsafe map { unsafe strdup($0) } + [nil]
     defer {
-      for index in words.indices { unsafe free(words[index]) }
+      for index in unsafe words.indices { unsafe free(words[index]) }
     }
     return try unsafe words.withUnsafeMutableBufferPointer { unsafe try body($0.baseAddress.unsafelyUnwrapped) }
   }
