@@ -113,7 +113,11 @@ enum AgentMain {
     let thread = AgentThread("uplink") { uplink.run() }
     sampler.start()
     while !signals.wait(seconds: 10) { sampler.setSpoolBytes(uplink.spoolByteCount) }
-    log.info("agent", "stopping; what is not acknowledged goes to the spool")
+    log.info(
+      "agent",
+      configuration.spoolDirectory == nil
+        ? "stopping; there is no --spool directory, so what is not acknowledged ends with this process"
+        : "stopping; what is not acknowledged goes to the spool")
     sampler.stop()
     uplink.requestStop()
     thread.join()
