@@ -85,10 +85,14 @@ let package = Package(
     module(
       "BongsuSpool", "Agents/Spool", ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire"],
       exclude: ["FORMAT.md"]),
+    module(
+      "BongsuDelivery", "Agents/Delivery",
+      ["BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuTransport", "BongsuWire"]),
     program(
       "bongsu-agent", "Agents/Agent",
       [
-        "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool",
+        "BongsuDelivery", "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSampling",
+        "BongsuSpool",
         "BongsuTransport", "BongsuWire",
       ]),
     program(
@@ -170,7 +174,8 @@ let package = Package(
     tests(
       "EnrolmentTests",
       [
-        "bongsu-agent", "BongsuAdmission", "BongsuCodec", "BongsuEnrolment", "BongsuFleet", "BongsuIngest",
+        "bongsu-agent", "BongsuAdmission", "BongsuCodec", "BongsuDelivery", "BongsuEnrolment", "BongsuFleet",
+        "BongsuIngest",
         "BongsuMetrics", "BongsuModel", "BongsuRollup", "BongsuStore", "BongsuTestKit", "BongsuTransport", "BongsuWire",
       ]),
     tests(

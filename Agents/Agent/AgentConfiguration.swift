@@ -1,3 +1,4 @@
+import BongsuDelivery
 import BongsuDevices
 import BongsuEnrolment
 import BongsuModel
@@ -14,11 +15,6 @@ import Glibc
 ///     source     = nvml
 ///     source     = host
 struct AgentConfiguration {
-  /// Something that cannot be used, with where it stands; exit status 1.
-  struct Invalid: Error, CustomStringConvertible {
-    let description: String
-  }
-
   var node: NodeID
   /// Where to deliver, in the order to try.
   var endpoints: [HostPort]
@@ -55,7 +51,7 @@ struct AgentConfiguration {
     let directory = settings.value("state") ?? NodeIdentity.defaultDirectory
     let identity = try NodeIdentity.load(from: directory)
     let named = settings.value("node")
-    node = if named == nil, let identity { identity.node } else { try Self.node(named) }
+    node = if named == nil, let identity { identity.node } else { try HostName.node(named) }
     if let identity, identity.node != node {
       throw Invalid(
         description: "node is '\(node)', but the key in \(directory) is of node \(identity.node); leave --node out, or "
@@ -110,26 +106,6 @@ struct AgentConfiguration {
     return interval
   }
 
-  /// Reads a node's name; the host's when there is none.
-  static func node(_ text: String?) throws -> NodeID {
-    let name = text ?? hostName()
-    guard let node = NodeID(name) else {
-      throw Invalid(
-        description: "node is '\(name)', expected 1 to \(Limits.nodeIDBytesMax) letters, digits, '.', '_' or '-'; "
-          + "give one with --node")
-    }
-    return node
-  }
-
-  private static func hostName() -> String {
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-      // SAFETY: the call writes at most 255 bytes, the last byte stays zero.
-      unsafe buffer.initialize(repeating: 0)
-      guard unsafe gethostname(buffer.baseAddress!, 255) == 0 else { return "" }
-      return unsafe String(cString: buffer.baseAddress!)
-    }
-  }
-
   private static func endpoint(_ text: String) throws -> HostPort {
     let address = text.hasPrefix("tcp://") ? String(text.dropFirst(6)) : text
     guard let endpoint = HostPort(address), !endpoint.host.isEmpty else {
@@ -163,7 +139,7 @@ private struct Settings {
   mutating func read(_ path: String) throws {
     guard let text = readTextFile(path) else {
       let reason = unsafe String(cString: strerror(errno))
-      throw AgentConfiguration.Invalid(description: "cannot read the configuration \(path): \(reason)")
+      throw Invalid(description: "cannot read the configuration \(path): \(reason)")
     }
     let known = AgentConfiguration.options.filter { $0.name != "--config" }
     var found: [String: [String]] = [:]
@@ -172,17 +148,17 @@ private struct Settings {
       if content.isEmpty { continue }
       let place = "\(path):\(number + 1)"
       guard let equals = content.firstIndex(of: "=") else {
-        throw AgentConfiguration.Invalid(description: "\(place): expected 'key = value', got '\(content)'")
+        throw Invalid(description: "\(place): expected 'key = value', got '\(content)'")
       }
       let key = trimmed(content[..<equals])
       let value = trimmed(content[content.index(after: equals)...])
       guard let option = known.first(where: { $0.name == "--" + key }) else {
         let keys = known.map { String($0.name.dropFirst(2)) }.joined(separator: ", ")
-        throw AgentConfiguration.Invalid(description: "\(place): unknown key '\(key)', expected one of \(keys)")
+        throw Invalid(description: "\(place): unknown key '\(key)', expected one of \(keys)")
       }
-      guard !value.isEmpty else { throw AgentConfiguration.Invalid(description: "\(place): '\(key)' has no value") }
+      guard !value.isEmpty else { throw Invalid(description: "\(place): '\(key)' has no value") }
       guard option.repeats || found[key] == nil else {
-        throw AgentConfiguration.Invalid(description: "\(place): '\(key)' is given twice")
+        throw Invalid(description: "\(place): '\(key)' is given twice")
       }
       found[key, default: []].append(value)
     }

@@ -1,3 +1,4 @@
+import BongsuDelivery
 import BongsuDevices
 import BongsuEnrolment
 import BongsuModel
@@ -6,11 +7,6 @@ import BongsuSampling
 import BongsuSpool
 import BongsuTransport
 import Glibc
-
-/// The release this program was built as.
-enum AgentRelease {
-  static let version = "0.1.0"
-}
 
 /// `bongsu-agent`: reads this node's devices once per tick and delivers what it read.
 @main
@@ -23,7 +19,7 @@ enum AgentMain {
       if arguments.contains("--help") || arguments.contains("-h") || command == "help" {
         print(usage)
       } else if arguments.contains("--version") {
-        print("bongsu-agent \(AgentRelease.version)")
+        print("bongsu-agent \(Release.version)")
       } else {
         switch command {
         case "run": try run(arguments)
@@ -97,7 +93,7 @@ enum AgentMain {
     let sources = try SourceSet(configuration.sources, interval: configuration.interval)
     let signals = SignalWait()
     guard let queue = RowQueue(onEvent: { log.write($0.level, "sampling", "\($0)") }) else {
-      throw AgentConfiguration.Invalid(description: "no descriptors left; raise ulimit -n")
+      throw Invalid(description: "no descriptors left; raise ulimit -n")
     }
     let context = try Context()
     let uplink = try Uplink(
@@ -107,7 +103,7 @@ enum AgentMain {
     let sampler = Sampler(sources, interval: configuration.interval, ticks: uplink, sink: sink)
     log.info(
       "agent",
-      "bongsu-agent \(AgentRelease.version) samples node \(configuration.node) every "
+      "bongsu-agent \(Release.version) samples node \(configuration.node) every "
         + "\(configuration.interval.milliseconds) ms for "
         + configuration.endpoints.map(\.description).joined(separator: ", "))
     let thread = AgentThread("uplink") { uplink.run() }

@@ -1,3 +1,4 @@
+import BongsuDelivery
 import BongsuModel
 import BongsuSampling
 import Glibc
@@ -29,7 +30,7 @@ final class DrillLog: SampleSink {
     file = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard file >= 0 else {
       let reason = unsafe String(cString: strerror(errno))
-      throw AgentConfiguration.Invalid(description: "cannot write the drill log \(path): \(reason)")
+      throw Invalid(description: "cannot write the drill log \(path): \(reason)")
     }
     // The line break ends what an earlier process may have left unfinished.
     write("\nstart\n")

@@ -1,3 +1,4 @@
+import BongsuDelivery
 import BongsuModel
 import BongsuSampling
 import BongsuSpool
@@ -32,7 +33,7 @@ final class Uplink: TickSource, @unchecked Sendable {
     self.log = log
     let settings = AgentSessionSettings(
       node: configuration.node, incarnation: Incarnation(rawValue: UInt64.random(in: 1...(.max))), boot: .current(),
-      agentVersion: AgentRelease.version)
+      agentVersion: Release.version)
     let state = spool.state ?? AgentState(stream: StreamID(rawValue: UInt64.random(in: 1...(.max))), leaseEnd: 1)
     let layouts = spool.layouts
     let lastTick = spool.lastTick
@@ -100,7 +101,7 @@ final class Uplink: TickSource, @unchecked Sendable {
     }
     lock.withLock { _ in session.advance(.now(), &host) }
     spoolBytes.store(host.spool.byteCount, ordering: .relaxed)
-    if host.isSocketNew { try host.watch(with: &poller) }
+    if host.isSocketNew { try host.watch(with: &poller, socket: Self.socketToken, monitor: Self.monitorToken) }
   }
 
   /// Gives the session what the sampler has put into the queue. Lock held.
@@ -125,9 +126,6 @@ extension ClockReading {
       unixMilliseconds: instant.wallNanoseconds / 1_000_000,
       boottimeMilliseconds: instant.boottimeNanoseconds / 1_000_000)
   }
-
-  /// Both clocks of this machine.
-  static func now() -> ClockReading { ClockReading(ClockInstant.now) }
 }
 
 // The session's stamp travels through sampling with its two flags in one byte.

@@ -8,6 +8,7 @@ import Foundation
 import Testing
 
 @testable import BongsuAdmission
+@testable import BongsuDelivery
 @testable import bongsu_agent
 
 @Suite("What joining leaves on a machine")
@@ -96,7 +97,7 @@ struct MachineStateTests {
     }
     let open = try configure(["--node", "r1-n01"])
     #expect(open.endpoints.allSatisfy { $0.isLoopback })
-    let refusal = #expect(throws: AgentConfiguration.Invalid.self) {
+    let refusal = #expect(throws: Invalid.self) {
       _ = try configure(["--node", "r1-n01", "--aggregator", "10.0.0.5:7420"])
     }
     #expect(refusal?.description.contains("bongsu-agent join") == true)
@@ -104,7 +105,7 @@ struct MachineStateTests {
     try NodeIdentity(
       node: node("r1-n02"), keys: keys, serverKey: keys.publicKey, endpoints: [try #require(HostPort("10.0.0.5:7420"))]
     ).store(in: home.path)
-    #expect(throws: AgentConfiguration.Invalid.self) { try configure(["--node", "r1-n01"]) }
+    #expect(throws: Invalid.self) { try configure(["--node", "r1-n01"]) }
     #expect(try configure([]).node == node("r1-n02"))
   }
 

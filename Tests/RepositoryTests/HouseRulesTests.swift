@@ -19,8 +19,12 @@ struct HouseRulesTests {
     "Agents/Devices": ["BongsuModel"],
     "Agents/Sampling": ["BongsuDevices", "BongsuModel"],
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
+    "Agents/Delivery": [
+      "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuModel", "BongsuTransport", "BongsuEnrolment",
+    ],
     "Agents/Agent": [
-      "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuCodec", "BongsuModel",
+      "BongsuDelivery", "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire",
+      "BongsuCodec", "BongsuModel",
       "BongsuTransport", "BongsuEnrolment", "CBongsuPlatform",
     ],
     "Agents/FleetSimulator": [
@@ -53,7 +57,8 @@ struct HouseRulesTests {
   ]
   static let withoutFoundation: Set<String> = [
     "Sources/Model", "Sources/Codec", "Sources/Wire", "Sources/Transport", "Sources/RecordLog", "Sources/Metrics",
-    "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Agent", "Aggregator/Ring",
+    "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Delivery", "Agents/Agent",
+    "Aggregator/Ring",
     "Aggregator/Rollup",
     "Aggregator/Ingest",
   ]

@@ -3,29 +3,38 @@
 /// Accepts `--name value`, `--name=value`, flags without value, and `--` before operands. Every option must be declared,
 /// so a typing error is a usage error and never an ignored wish. Only ``ArgumentScanner`` knows how options look; what
 /// they mean is the caller's.
-struct ArgumentScanner {
+package struct ArgumentScanner {
   /// A declared option.
-  struct Option {
-    let name: String
+  package struct Option: Sendable {
+    package let name: String
     /// Placeholder of its value in help; `nil` for a flag.
-    let value: String?
-    let help: String
+    package let value: String?
+    package let help: String
     /// Whether it may be given more than once.
-    var repeats = false
+    package var repeats: Bool
+
+    package init(name: String, value: String?, help: String, repeats: Bool = false) {
+      self.name = name
+      self.value = value
+      self.help = help
+      self.repeats = repeats
+    }
   }
 
   /// Why a command line was not understood. Printed before the usage text; the exit status is 2.
-  struct UsageError: Error, CustomStringConvertible {
-    let description: String
+  package struct UsageError: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(description: String) { self.description = description }
   }
 
   /// Values by option name, in the order given; flags have one empty value.
-  private(set) var values: [String: [String]] = [:]
+  package private(set) var values: [String: [String]] = [:]
   /// What is not an option, in order.
-  private(set) var operands: [String] = []
+  package private(set) var operands: [String] = []
 
   /// Scans `arguments`, which do not include the program's name.
-  init(_ arguments: [String], options: [Option]) throws(UsageError) {
+  package init(_ arguments: [String], options: [Option]) throws(UsageError) {
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       if argument == "--" {
@@ -49,10 +58,10 @@ struct ArgumentScanner {
   }
 
   /// The last value given for `name`, `nil` when it was not given.
-  func value(_ name: String) -> String? { values[name]?.last }
+  package func value(_ name: String) -> String? { values[name]?.last }
 
   /// Whether `name` was given.
-  func has(_ name: String) -> Bool { values[name] != nil }
+  package func has(_ name: String) -> Bool { values[name] != nil }
 
   private static func value(
     of option: Option, inline: Substring?, rest: inout ArraySlice<String>
@@ -74,7 +83,7 @@ struct ArgumentScanner {
   }
 
   /// One line per option, aligned, for a usage text.
-  static func help(for options: [Option]) -> String {
+  package static func help(for options: [Option]) -> String {
     let rows = options.map { option in
       (option.name + (option.value.map { " " + $0 } ?? ""), option.help + (option.repeats ? " (repeats)" : ""))
     }

@@ -1,6 +1,6 @@
-import BongsuEnrolment
-import BongsuModel
-import BongsuTransport
+package import BongsuEnrolment
+package import BongsuModel
+package import BongsuTransport
 
 /// Who this node is and whom it trusts: what joining leaves in the agent's state directory.
 ///
@@ -9,19 +9,26 @@ import BongsuTransport
 ///
 /// The second file makes asking again safe: who lost the answer asks with the same key and is let in without a second use
 /// of the token.
-struct NodeIdentity {
-  static let defaultDirectory = "/var/lib/bongsu/agent"
+package struct NodeIdentity {
+  package static let defaultDirectory = "/var/lib/bongsu/agent"
 
-  var node: NodeID
-  var keys: KeyPair
-  var serverKey: PublicKey
+  package var node: NodeID
+  package var keys: KeyPair
+  package var serverKey: PublicKey
   /// Where to deliver, in the order to try.
-  var endpoints: [HostPort]
+  package var endpoints: [HostPort]
+
+  package init(node: NodeID, keys: KeyPair, serverKey: PublicKey, endpoints: [HostPort]) {
+    self.node = node
+    self.keys = keys
+    self.serverKey = serverKey
+    self.endpoints = endpoints
+  }
 
   /// Reads the identity in `directory`; `nil` when the node has not joined.
   ///
   /// - Throws: when there is one that cannot be used: it is never taken for none, since that would mean sending in the clear.
-  static func load(from directory: String) throws -> NodeIdentity? {
+  package static func load(from directory: String) throws -> NodeIdentity? {
     let path = "\(directory)/identity"
     guard let text = try SecretFile.read(path) else { return nil }
     let fields = fields(of: text)
@@ -35,7 +42,7 @@ struct NodeIdentity {
   }
 
   /// Puts the identity into `directory`, in place of an earlier one.
-  func store(in directory: String) throws {
+  package func store(in directory: String) throws {
     var text = "# bongsu-agent: this node's key. It never leaves this machine; a copy on another one raises an alarm.\n"
     text += "format = 1\nnode = \(node)\nsecret-key = \(keys.secret.z85)\nserver-key = \(serverKey.z85)\n"
     for endpoint in endpoints { text += "aggregator = \(endpoint)\n" }
@@ -45,17 +52,17 @@ struct NodeIdentity {
   // MARK: While joining
 
   /// The key that `node` has asked with and has not been answered for; `nil` when there is none.
-  static func pendingKeys(of node: NodeID, in directory: String) throws -> KeyPair? {
+  package static func pendingKeys(of node: NodeID, in directory: String) throws -> KeyPair? {
     guard let text = try SecretFile.read("\(directory)/identity.joining") else { return nil }
     let fields = fields(of: text)
     return fields["node"]?.first == node.name ? keyPair(fields["secret-key"]?.first) : nil
   }
 
-  static func storePending(_ keys: KeyPair, of node: NodeID, in directory: String) throws {
+  package static func storePending(_ keys: KeyPair, of node: NodeID, in directory: String) throws {
     try SecretFile.write("node = \(node)\nsecret-key = \(keys.secret.z85)\n", to: "\(directory)/identity.joining")
   }
 
-  static func removePending(in directory: String) throws {
+  package static func removePending(in directory: String) throws {
     try SecretFile.remove("\(directory)/identity.joining")
   }
 
@@ -78,10 +85,10 @@ struct NodeIdentity {
   }
 
   /// A key file that is there and cannot be understood.
-  struct Unreadable: Error, CustomStringConvertible {
+  package struct Unreadable: Error, CustomStringConvertible {
     let path: String
 
-    var description: String {
+    package var description: String {
       "\(path) is damaged or of another release; run bongsu nodes revoke for this node, remove the file and join again"
     }
   }

@@ -1,8 +1,8 @@
-import BongsuModel
+package import BongsuModel
 import Glibc
 
 /// The text of a small file; `nil` when it cannot be read, with `errno` set.
-func readTextFile(_ path: String) -> String? {
+package func readTextFile(_ path: String) -> String? {
   let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { return nil }
   defer { _ = close(file) }
@@ -24,7 +24,7 @@ func readTextFile(_ path: String) -> String? {
 extension BootID {
   /// This boot of the machine: the first eight bytes of the kernel's random identifier. A random one where `/proc` does
   /// not show it; ticks of earlier runs are then not related to this one's.
-  static func current() -> BootID {
+  package static func current() -> BootID {
     let digits = readTextFile("/proc/sys/kernel/random/boot_id")?.filter(\.isHexDigit).prefix(16) ?? ""
     return BootID(rawValue: UInt64(digits, radix: 16) ?? UInt64.random(in: 1...(.max)))
   }

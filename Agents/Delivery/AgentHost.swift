@@ -1,13 +1,14 @@
-import BongsuEnrolment
-import BongsuModel
-import BongsuSpool
-import BongsuTransport
-import BongsuWire
+package import BongsuEnrolment
+internal import BongsuModel
+package import BongsuSpool
+package import BongsuTransport
+package import BongsuWire
+internal import Glibc
 
 /// The effects of the agent's session: one DEALER socket per session, the spool on disk, lines in the log.
 ///
-/// Thread rule: belongs to the uplink's thread.
-struct AgentHost: AgentSessionHost, ~Copyable {
+/// Thread rule: belongs to the thread that runs the session.
+package struct AgentHost: AgentSessionHost, ~Copyable {
   private let context: Context
   private let endpoints: [HostPort]
   private let security: SocketSecurity
@@ -15,16 +16,16 @@ struct AgentHost: AgentSessionHost, ~Copyable {
   private var endpoint: HostPort
   private var sessions = 0
   private let log: AgentLog
-  var spool: Spool
+  package var spool: Spool
   private var link: Link?
   /// Whether the socket was replaced since the uplink last looked.
-  private(set) var isSocketNew = false
+  package private(set) var isSocketNew = false
   /// Whether the last thing said of the connection was that it stands.
   private var saidConnected: Bool?
   /// Whether the last connection was taken by the other side, and its handshake never came to its end.
   private var wasTurnedAway = false
 
-  init(
+  package init(
     context: Context, endpoints: [HostPort], security: SocketSecurity, spool: consuming Spool, log: AgentLog
   ) {
     self.context = context
@@ -37,7 +38,7 @@ struct AgentHost: AgentSessionHost, ~Copyable {
 
   // MARK: Connection
 
-  mutating func connect() {
+  package mutating func connect() {
     disconnect()
     endpoint = endpoints[sessions % endpoints.count]
     sessions &+= 1
@@ -57,61 +58,63 @@ struct AgentHost: AgentSessionHost, ~Copyable {
     }
   }
 
-  mutating func disconnect() {
+  package mutating func disconnect() {
     if let isOpen = link?.isOpen { wasTurnedAway = !isOpen }
     link = nil
   }
 
-  mutating func send(_ frame: borrowing [UInt8]) -> Bool { link?.send(frame) ?? false }
+  package mutating func send(_ frame: borrowing [UInt8]) -> Bool { link?.send(frame) ?? false }
 
-  /// Lets `poller` watch the present socket and its monitor.
-  mutating func watch(with poller: inout Poller) throws(TransportError) {
+  /// Lets `poller` watch the present socket and its monitor, under these tokens.
+  package mutating func watch(
+    with poller: inout Poller, socket: UInt64, monitor: UInt64
+  ) throws(TransportError) {
     isSocketNew = false
-    try link?.watch(with: &poller)
+    try link?.watch(with: &poller, socket: socket, monitor: monitor)
   }
 
   /// The next frame of the aggregator; `nil` when there is none now.
-  mutating func receive() throws(TransportError) -> Message? { try link?.receive() }
+  package mutating func receive() throws(TransportError) -> Message? { try link?.receive() }
 
   /// Whether the transport lost a connection that stood.
-  mutating func takeLoss() throws(TransportError) -> Bool {
+  package mutating func takeLoss() throws(TransportError) -> Bool {
     try link?.takeLoss() ?? false
   }
 
   // MARK: Spool
 
-  mutating func spill(_ run: SpooledRun, rows: borrowing [Int64], losses: inout [SpoolLoss]) -> Bool {
+  package mutating func spill(_ run: SpooledRun, rows: borrowing [Int64], losses: inout [SpoolLoss]) -> Bool {
     defer { sayNotices() }
     return spool.spill(run, rows: rows, losses: &losses)
   }
 
-  mutating func release(_ durable: SequenceSet) { spool.release(durable) }
+  package mutating func release(_ durable: SequenceSet) { spool.release(durable) }
 
-  mutating func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? {
+  package mutating func spooledRun(endingAtOrAfter sequence: UInt64) -> SpooledRun? {
     spool.spooledRun(endingAtOrAfter: sequence)
   }
 
-  mutating func readSpooled(_ run: SpooledRun, appendingTo frame: inout [UInt8]) -> Bool {
+  package mutating func readSpooled(_ run: SpooledRun, appendingTo frame: inout [UInt8]) -> Bool {
     defer { sayNotices() }
     return spool.readSpooled(run, appendingTo: &frame)
   }
 
-  mutating func store(_ state: AgentState) -> Bool {
+  package mutating func store(_ state: AgentState) -> Bool {
     defer { sayNotices() }
     return spool.store(state)
   }
 
-  mutating func store(_ layout: LayoutAnnouncement) -> Bool { spool.store(layout) }
+  package mutating func store(_ layout: LayoutAnnouncement) -> Bool { spool.store(layout) }
 
-  mutating func resetSpool() { spool.reset() }
+  package mutating func resetSpool() { spool.reset() }
 
-  mutating func sayNotices() {
+  package mutating func sayNotices() {
     for notice in spool.takeNotices() { log.warning("spool", "\(notice)") }
   }
 
   // MARK: Log
 
-  mutating func report(_ notice: AgentNotice) {
+  package mutating func report(_ notice: AgentNotice) {
     switch notice {
     case .welcomed(let skew):
       let clock = skew.map { abs($0) > 100 ? ", this clock is \($0) ms off the aggregator's" : "" } ?? ""
@@ -178,9 +181,11 @@ private struct Link: ~Copyable {
     return (try? unsafe socket.trySend(copying: span.bytes)) == .sent
   }
 
-  mutating func watch(with poller: inout Poller) throws(TransportError) {
-    try poller.add(socket, token: Uplink.socketToken)
-    try poller.add(monitor.socket, token: Uplink.monitorToken)
+  mutating func watch(
+    with poller: inout Poller, socket socketToken: UInt64, monitor monitorToken: UInt64
+  ) throws(TransportError) {
+    try poller.add(socket, token: socketToken)
+    try poller.add(monitor.socket, token: monitorToken)
   }
 
   mutating func receive() throws(TransportError) -> Message? { try socket.tryReceive() }
@@ -199,5 +204,20 @@ private struct Link: ~Copyable {
       }
     }
     return isLost
+  }
+}
+
+extension ClockReading {
+  /// Both clocks of this machine.
+  package static func now() -> ClockReading {
+    func nanoseconds(_ clock: clockid_t) -> Int64 {
+      var time = timespec()
+      // SAFETY: the call writes one timespec.
+      unsafe clock_gettime(clock, &time)
+      return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
+    }
+    return ClockReading(
+      unixMilliseconds: nanoseconds(CLOCK_REALTIME) / 1_000_000,
+      boottimeMilliseconds: nanoseconds(CLOCK_BOOTTIME) / 1_000_000)
   }
 }

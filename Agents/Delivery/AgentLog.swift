@@ -7,21 +7,21 @@ internal import Synchronization
 ///
 /// Under systemd the lines go to the journal. The same complaint twice in a row is the caller's bug, not filtered here:
 /// callers report transitions. Any thread may call.
-struct AgentLog: Sendable {
+package struct AgentLog: Sendable {
   /// How urgent a line is; lines below the chosen level are not written.
-  enum Level: Int, Sendable, Comparable, CaseIterable {
+  package enum Level: Int, Sendable, Comparable, CaseIterable {
     case debug
     case info
     case warning
     case error
 
     /// The level called `name`, `nil` for an unknown one.
-    init?(named name: String) {
+    package init?(named name: String) {
       guard let level = Self.allCases.first(where: { $0.name == name }) else { return nil }
       self = level
     }
 
-    var name: String {
+    package var name: String {
       switch self {
       case .debug: "debug"
       case .info: "info"
@@ -30,14 +30,17 @@ struct AgentLog: Sendable {
       }
     }
 
-    static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
   }
 
   /// The lowest level that is written.
-  let level: Level
+  package let level: Level
+
+  /// Writes lines of `level` and above.
+  package init(level: Level) { self.level = level }
 
   /// Writes one line, if `level` is high enough. A failed write is ignored: there is nowhere else to say it.
-  func write(_ level: Level, _ component: String, _ message: String) {
+  package func write(_ level: Level, _ component: String, _ message: String) {
     guard level >= self.level else { return }
     let line = "\(Self.timestamp()) \(level.name) \(component): \(message)\n"
     var bytes = Array(line.utf8)
@@ -47,9 +50,9 @@ struct AgentLog: Sendable {
     }
   }
 
-  func info(_ component: String, _ message: String) { write(.info, component, message) }
-  func warning(_ component: String, _ message: String) { write(.warning, component, message) }
-  func error(_ component: String, _ message: String) { write(.error, component, message) }
+  package func info(_ component: String, _ message: String) { write(.info, component, message) }
+  package func warning(_ component: String, _ message: String) { write(.warning, component, message) }
+  package func error(_ component: String, _ message: String) { write(.error, component, message) }
 
   private static func timestamp() -> String {
     var now = timespec()

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A thread with a small stack, joined once.
-struct AgentThread {
+package struct AgentThread {
   private let thread: pthread_t
 
   private final class Body {
@@ -10,7 +10,7 @@ struct AgentThread {
   }
 
   /// Starts `body`. The process cannot work without it, so a system that refuses a thread ends it.
-  init(_ name: String, _ body: sending @escaping () -> Void) {
+  package init(_ name: String, _ body: sending @escaping () -> Void) {
     let box = unsafe Unmanaged.passRetained(Body(body))
     var attributes = pthread_attr_t()
     var thread = pthread_t()
@@ -30,5 +30,5 @@ struct AgentThread {
   }
 
   /// Waits for its end. To be called once.
-  func join() { _ = pthread_join(thread, nil) }
+  package func join() { _ = pthread_join(thread, nil) }
 }

@@ -2,10 +2,10 @@ import Glibc
 
 /// Waits for SIGINT and SIGTERM on the main thread. To be made before any thread is started, so that all inherit the
 /// blocked signals and only this wait receives them.
-struct SignalWait {
+package struct SignalWait {
   private var signals = sigset_t()
 
-  init() {
+  package init() {
     // SAFETY: the set is local to this value and initialised by the first call.
     unsafe sigemptyset(&signals)
     unsafe sigaddset(&signals, SIGINT)
@@ -16,7 +16,7 @@ struct SignalWait {
   }
 
   /// `true` when a signal came, `false` after `seconds`.
-  func wait(seconds: Int) -> Bool {
+  package func wait(seconds: Int) -> Bool {
     var signals = signals
     var timeout = timespec(tv_sec: seconds, tv_nsec: 0)
     // SAFETY: both are local.
