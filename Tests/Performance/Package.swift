@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Benchmarks, in a package of their own so that normal builds stay light:
+// Benchmarks, in a package of their own so that normal builds stay light; ops/bench builds and runs them:
 //
 //     swift build -c release --package-path Tests/Performance
 
