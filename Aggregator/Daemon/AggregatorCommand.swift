@@ -159,6 +159,7 @@ struct AggregatorCommand: AsyncParsableCommand {
     ) { reason in
       failure.fail(reason)
     }
+    let history = store.rawHistory { body in try engine.readingJournals(body) != nil }
     let live = LiveAnswers(engine: engine, tree: tree, keys: gate?.registrar.table, registry: registry)
     let enrolment = try gate.map { try enrolmentService($0, context, engine, logger) }
     let control: any EnrolmentControl =
@@ -171,7 +172,7 @@ struct AggregatorCommand: AsyncParsableCommand {
         host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
       sources: APISources(
         live: live, enrolment: control,
-        export: RawExporter(engine: engine, store: store, labels: SeriesLabels(tree: tree), logger: logger)),
+        export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(

@@ -1,18 +1,16 @@
 import BongsuAPI
 import BongsuFleet
-import BongsuIngest
 import BongsuModel
 import BongsuReports
 import BongsuStore
 import Logging
 
-/// Exports raw samples out of the journals, exact and with the labels that PromQL knows them by.
+/// Exports raw samples, exact and with the labels that PromQL knows them by.
 ///
-/// Journals lie in the order of arrival, an export in the order of series. So they are read once to count what each
-/// metric has of each node, and then once for each batch of series that fits into memory.
+/// Rows lie by node, an export goes by series. So it is looked up first which nodes have which metrics, and then each
+/// metric is read for as many nodes at a time as fit into memory.
 struct RawExporter: ExportSource {
-  let engine: IngestEngine
-  let store: DataKeeper
+  let history: RawHistory
   let labels: SeriesLabels
   let logger: Logger
 
@@ -22,16 +20,12 @@ struct RawExporter: ExportSource {
   private static let runSamplesMax = 8192
 
   func export(_ request: ExportRequest, to body: (ExportedSeries) async throws -> Void) async throws {
-    let selection = try ExportSelection(request, labels)
-    let (batches, losses) = try await read { exporter, through in
-      try exporter.plan(selection, through: through)
-    }
+    let wanted = try ExportSelection(request, labels)
+    let (batches, losses) = try await IngestService.onThread("export") { try plan(wanted) }
     for line in losses.damage { logger.warning("export: \(line)") }
     if losses.undecodedRows > 0 { logger.warning("export: \(losses.undecodedRows) rows cannot be decoded") }
     for batch in batches {
-      let series = try await read { exporter, through in
-        try exporter.collect(batch, selection, through: through)
-      }
+      let series = try await IngestService.onThread("export") { try collect(batch, wanted) }
       for one in series {
         for start in stride(from: 0, to: one.samples.count, by: Self.runSamplesMax) {
           var run = one
@@ -44,47 +38,40 @@ struct RawExporter: ExportSource {
 
   /// Series of one name that are collected together.
   private struct Batch: Sendable {
-    let metric: Metric
+    let name: String
+    let metrics: Set<MetricID>
     let nodes: Set<NodeID>
   }
 
-  /// Reads on a thread of its own, with no journal trimmed meanwhile.
-  private func read<Result: Sendable>(
-    _ body: @escaping @Sendable (RawExporter, [UInt64]) throws -> Result
-  ) async throws -> Result {
-    try await IngestService.onThread("export") {
-      guard let result = try engine.readingJournals({ committed in try body(self, committed) }) else {
-        throw APIError(.notReady, "the journals are not open", nextStep: "wait until the aggregator is ready")
-      }
-      return result
+  private func plan(_ wanted: ExportSelection) throws -> (batches: [Batch], losses: RawLosses) {
+    struct Wanted {
+      var metrics: Set<MetricID> = []
+      var samples: [NodeID: Int] = [:]
     }
-  }
-
-  private func plan(_ selection: ExportSelection, through: [UInt64]) throws -> (batches: [Batch], losses: RawLosses) {
-    var counts: [String: (metric: Metric, nodes: [NodeID: Int])] = [:]
-    let losses = try store.rawExport().forEachRow(selection.filter, through: through) { node, layout, _, row in
-      for (column, metric) in layout.columns.enumerated() where selection.selectors.canInclude(name: metric.name) {
-        var present = 0
-        for position in layout.range(of: column) where row[position] != SampleValue.absent.bits { present += 1 }
-        guard present > 0 else { continue }
-        counts[metric.name, default: (metric, [:])].nodes[node, default: 0] += present
+    let (inventory, losses) = try reading { try history.inventory(RawSelection(ticks: wanted.ticks)) }
+    var names: [String: Wanted] = [:]
+    for entry in inventory where wanted.includes(entry.node) {
+      let span = entry.ticks.upperBound.unixMilliseconds - entry.ticks.lowerBound.unixMilliseconds
+      let rows = Int(span / Int64(entry.layout.interval.milliseconds)) + 1
+      for (column, metric) in entry.layout.columns.enumerated() where wanted.selectors.canInclude(name: metric.name) {
+        names[metric.name, default: Wanted()].metrics.insert(metric.id)
+        names[metric.name]?.samples[entry.node, default: 0] += rows * entry.layout.deviceCount(of: column)
       }
-      return true
     }
     var batches: [Batch] = []
-    for (_, entry) in counts.sorted(by: { $0.key < $1.key }) {
+    for (name, entry) in names.sorted(by: { $0.key < $1.key }) {
       var nodes: Set<NodeID> = []
       var samples = 0
-      for (node, count) in entry.nodes.sorted(by: { $0.key < $1.key }) {
+      for (node, count) in entry.samples.sorted(by: { $0.key < $1.key }) {
         if samples + count > Self.batchSamplesMax, !nodes.isEmpty {
-          batches.append(Batch(metric: entry.metric, nodes: nodes))
+          batches.append(Batch(name: name, metrics: entry.metrics, nodes: nodes))
           nodes = []
           samples = 0
         }
         nodes.insert(node)
         samples += count
       }
-      batches.append(Batch(metric: entry.metric, nodes: nodes))
+      batches.append(Batch(name: name, metrics: entry.metrics, nodes: nodes))
     }
     return (batches, losses)
   }
@@ -95,32 +82,41 @@ struct RawExporter: ExportSource {
     let allocation: AllocationIndex?
   }
 
-  private func collect(_ batch: Batch, _ selection: ExportSelection, through: [UInt64]) throws -> [ExportedSeries] {
+  private func collect(_ batch: Batch, _ wanted: ExportSelection) throws -> [ExportedSeries] {
     var found: [Key: [ExportedSeries.Sample]] = [:]
-    var filter = selection.filter
-    filter.includes = { batch.nodes.contains($0) }
-    _ = try store.rawExport().forEachRow(filter, through: through) { node, layout, tick, row in
-      guard let column = layout.columns.firstIndex(where: { $0.name == batch.metric.name }) else { return true }
-      let metric = layout.columns[column]
-      let allocation = labels.allocation(of: node, at: tick)
-      for (position, device) in zip(layout.range(of: column), layout.devices(in: metric.scope)) {
-        guard let reading = SampleValue(bits: row[position]).reading else { continue }
-        found[Key(node: node, device: device, allocation: allocation), default: []].append(
-          ExportedSeries.Sample(unixMilliseconds: tick.unixMilliseconds, value: metric.unit.exposed(reading)))
+    var kind = ExportedSeries.Kind.gauge
+    let selection = RawSelection(ticks: wanted.ticks, nodes: batch.nodes, metrics: batch.metrics)
+    _ = try reading {
+      try history.forEachRun(selection) { run in
+        for column in run.columns where run.layout.columns[column].name == batch.name {
+          let metric = run.layout.columns[column]
+          if metric.kind == .counter { kind = .counter }
+          for (number, device) in run.layout.devices(in: metric.scope).enumerated() {
+            for (tick, bits) in zip(run.ticks, run.series(column: column, device: number)) {
+              guard let reading = SampleValue(bits: bits).reading else { continue }
+              let key = Key(node: run.node, device: device, allocation: labels.allocation(of: run.node, at: tick))
+              found[key, default: []].append(
+                ExportedSeries.Sample(unixMilliseconds: tick.unixMilliseconds, value: metric.unit.exposed(reading)))
+            }
+          }
+        }
+        return true
       }
-      return true
     }
-    let kind: ExportedSeries.Kind = batch.metric.kind == .counter ? .counter : .gauge
     let series = found.compactMap { key, samples -> ExportedSeries? in
       let all = labels.labels(of: key.node, key.device, key.allocation)
-      guard selection.selectors.includes(name: batch.metric.name, all) else { return nil }
-      return ExportedSeries(
-        name: batch.metric.name, kind: kind, labels: all,
-        samples: samples.sorted { $0.unixMilliseconds < $1.unixMilliseconds })
+      guard wanted.selectors.includes(name: batch.name, all) else { return nil }
+      return ExportedSeries(name: batch.name, kind: kind, labels: all, samples: samples)
     }
     // Batches follow each other by node, so that a series is never in two pieces.
     return series.sorted {
       $0.labels.lexicographicallyPrecedes($1.labels) { ($0.name, $0.value) < ($1.name, $1.value) }
+    }
+  }
+
+  private func reading<Result>(_ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch StoreError.notOpen {
+      throw APIError(.notReady, "the journals are not open", nextStep: "wait until the aggregator is ready")
     }
   }
 }
@@ -129,7 +125,8 @@ struct RawExporter: ExportSource {
 private struct ExportSelection: Sendable {
   let selectors: ExportSelectors
   /// Nodes and ticks that can be among it.
-  let filter: RawFilter
+  let includes: @Sendable (NodeID) -> Bool
+  let ticks: ClosedRange<Tick>
 
   /// - Throws: ``APIError`` for a selector that cannot be read.
   init(_ request: ExportRequest, _ labels: SeriesLabels) throws {
@@ -138,7 +135,8 @@ private struct ExportSelection: Sendable {
     let range = Limits.tickRange
     let first = Tick(unixMilliseconds: max(range.lowerBound.unixMilliseconds, request.startUnixMilliseconds))
     let last = Tick(unixMilliseconds: min(range.upperBound.unixMilliseconds, request.endUnixMilliseconds))
-    filter = RawFilter(ticks: min(first, last)...last) { node in selectors.canInclude(labels.place(of: node)) }
+    ticks = min(first, last)...last
+    includes = { node in selectors.canInclude(labels.place(of: node)) }
   }
 }
 

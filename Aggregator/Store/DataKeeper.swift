@@ -96,6 +96,13 @@ public final class DataKeeper: Sendable {
     return RawExport(journals: disks)
   }
 
+  /// A reader of every stored row.
+  ///
+  /// - Parameter access: how it gets at the journals.
+  public func rawHistory(_ access: @escaping JournalAccess) -> RawHistory {
+    RawHistory(journals: journals, access: access)
+  }
+
   // MARK: Start
 
   /// The newest checkpoint of a shard, and the record as of which it is; `nil` when there is none.

@@ -24,6 +24,10 @@ public enum StoreLimits {
   /// Samples that ``RawExport/samples(of:in:maximum:)`` may hold at once: 24 bytes each.
   public static let exportSamplesMax = 8 << 20
 
+  /// Words of rows that one reader holds of the journals, and how often it reads them before it holds more than that.
+  public static let tailWordsMax = 32 << 20
+  public static let tailPartsMax = 64
+
   /// Entries of the audit log that are kept.
   public static let auditEntriesMax = 100_000
   /// Bytes of any text in the registry.

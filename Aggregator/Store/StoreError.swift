@@ -14,6 +14,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   case file(path: String, code: Int32)
   /// A bound was exceeded.
   case tooLarge(what: String, value: Int, limit: Int)
+  /// The journals are not open, so that no consistent state can be read.
+  case notOpen
   /// Numbers were given that do not follow what is stored: applied already, or a step backwards.
   case outOfOrder(shard: Int, record: UInt64, applied: UInt64)
 
@@ -38,6 +40,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
       "database '\(path)' runs with synchronous \(synchronous) and journal mode \(mode), needed are 2 and wal"
     case .file(let path, let code): "cannot use '\(path)' (errno \(code))"
     case .tooLarge(let what, let value, let limit): "\(what) is \(value), limit \(limit)"
+    case .notOpen: "the journals are not open; wait until the aggregator is ready"
     case .outOfOrder(let shard, let record, let applied):
       "records up to \(record) of shard \(shard) were handed in, but \(applied) is applied already"
     }

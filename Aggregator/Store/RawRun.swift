@@ -1,0 +1,92 @@
+public import BongsuModel
+
+/// Which raw rows are wanted, and which of their columns.
+public struct RawSelection: Sendable {
+  /// First and last tick, both included.
+  public var ticks: ClosedRange<Tick>
+  /// The nodes; `nil`: all that have rows.
+  public var nodes: Set<NodeID>?
+  /// The metrics, by their numbers; `nil`: all that a node sends.
+  public var metrics: Set<MetricID>?
+
+  public init(ticks: ClosedRange<Tick>, nodes: Set<NodeID>? = nil, metrics: Set<MetricID>? = nil) {
+    self.ticks = ticks
+    self.nodes = nodes
+    self.metrics = metrics
+  }
+
+  /// Numbers of the columns of `layout` that are wanted, ascending.
+  func columns(of layout: RowLayout) -> [Int] {
+    layout.columns.indices.filter { column in metrics.map { $0.contains(layout.columns[column].id) } ?? true }
+  }
+}
+
+/// Consecutive stored rows of one node that share a layout, oldest first, turned into series.
+///
+///     ticks      t0 t1 t2 …
+///     words      column a device 0: v0 v1 v2 … | column a device 1: v0 v1 v2 … | column b device 0: …
+public struct RawRun: Sendable {
+  public let node: NodeID
+  /// The whole layout of the rows, also where fewer columns were asked for.
+  public let layout: RowLayout
+  /// Numbers of the layout's columns that the run holds, ascending.
+  public let columns: [Int]
+  /// Strictly ascending.
+  public let ticks: [Tick]
+  let words: [Int64]
+
+  init(node: NodeID, layout: RowLayout, columns: [Int], ticks: [Tick], words: [Int64]) {
+    precondition(
+      words.count == ticks.count * columns.reduce(0) { $0 + layout.deviceCount(of: $1) }, "words of a run")
+    self.node = node
+    self.layout = layout
+    self.columns = columns
+    self.ticks = ticks
+    self.words = words
+  }
+
+  /// The readings of one device over all ticks of the run, as ``BongsuModel/SampleValue`` bits: `Int64.min` is absence.
+  ///
+  /// - Parameters:
+  ///   - column: a number out of ``columns``.
+  ///   - device: which device of the column's scope, in the order of `layout.devices(in:)`.
+  /// - Complexity: O(columns).
+  public func series(column: Int, device: Int) -> ArraySlice<Int64> {
+    var start = 0
+    for candidate in columns {
+      let count = layout.deviceCount(of: candidate)
+      if candidate == column {
+        precondition(device >= 0 && device < count, "device \(device) of \(count)")
+        let first = (start + device) * ticks.count
+        return words[first..<(first + ticks.count)]
+      }
+      start += count
+    }
+    preconditionFailure("column \(column) is not in the run")
+  }
+
+  /// The part of the run whose ticks lie in `range`; `nil` when there is none.
+  func clipped(to range: ClosedRange<Tick>) -> RawRun? {
+    let first = ticks.partitioningIndex { $0 >= range.lowerBound }
+    let end = ticks.partitioningIndex { $0 > range.upperBound }
+    guard first < end else { return nil }
+    if first == 0, end == ticks.count { return self }
+    var kept: [Int64] = []
+    kept.reserveCapacity(words.count / ticks.count * (end - first))
+    for start in stride(from: 0, to: words.count, by: ticks.count) { kept += words[(start + first)..<(start + end)] }
+    return RawRun(node: node, layout: layout, columns: columns, ticks: Array(ticks[first..<end]), words: kept)
+  }
+}
+
+extension Array {
+  /// The first index whose element satisfies `belongs`, which holds for none before and for all behind it.
+  func partitioningIndex(where belongs: (Element) -> Bool) -> Int {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if belongs(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
