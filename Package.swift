@@ -134,8 +134,8 @@ let package = Package(
       [
         "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics",
         "BongsuModel",
-        "BongsuReports", "BongsuRollup", "BongsuStore", "BongsuTransport", argumentParser, lifecycle, logging,
-        unixSignals,
+        "BongsuReports", "BongsuRollup", "BongsuSeries", "BongsuStore", "BongsuTransport", argumentParser, lifecycle,
+        logging, unixSignals,
       ]),
     program(
       "bongsu", "Aggregator/CLI",

@@ -108,12 +108,12 @@ public struct APISources: Sendable {
   public var export: (any ExportSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
-  /// What it tells of metrics.
-  public var metadata: [MetricMetadata]
+  /// What it tells of metrics; asked at every request, since metrics may come later.
+  public var metadata: @Sendable () -> [MetricMetadata]
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
-    series: (any SeriesSource)? = nil, metadata: [MetricMetadata] = []
+    series: (any SeriesSource)? = nil, metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
     self.enrolment = enrolment

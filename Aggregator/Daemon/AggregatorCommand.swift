@@ -167,12 +167,19 @@ struct AggregatorCommand: AsyncParsableCommand {
     if !isSecure, !listen.isLoopback {
       logger.warning("agents are neither encrypted nor authenticated: --allow-insecure-listen")
     }
+    let own = OwnSeries(registry: registry)
+    let series = AggregatorSeries(parts: [
+      NewestRollups(
+        catalogue: RollupCatalogue(engine.plan), newest: { engine.newest?.closed }, outlook: { _ in nil }),
+      own, LiveSeries(engine: engine, tree: tree),
+    ])
     let api = try BongsuService(
       configuration: APIConfiguration(
         host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
       sources: APISources(
         live: live, enrolment: control,
-        export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger)),
+        export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
+        series: series, metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(
@@ -180,7 +187,7 @@ struct AggregatorCommand: AsyncParsableCommand {
         services: [
           .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
-          .init(service: failure),
+          .init(service: OwnSeriesClock(own: own)), .init(service: failure),
         ] + (enrolment.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
       ))
     try await services.run()

@@ -161,6 +161,21 @@ public final class IngestEngine: Sendable {
     }
   }
 
+  /// How many shards there are.
+  public var shardCount: Int { configuration.shards }
+
+  /// Asks one shard on its own thread and blocks the calling thread until the answer is there: for computations that
+  /// have a thread of their own and do not suspend. `nil` unless the engine runs, and when the shard did not answer
+  /// within `milliseconds`; a late answer is dropped.
+  public func askBlocking<Answer: Sendable>(
+    shard: Int, within milliseconds: Int, _ question: @escaping @Sendable (ShardView) -> Answer
+  ) -> Answer? {
+    guard let mailboxes = running?.mailboxes else { return nil }
+    let reply = BlockingReply<Answer>()
+    mailboxes[shard].post { reply.put(question(ShardView($0))) }
+    return reply.wait(milliseconds: milliseconds)
+  }
+
   /// Cuts a node off, or lets it in again: what its shard has not taken yet is refused, its session ends, its connection
   /// is cut. Takes effect within a turn of the shard; does not wait for it.
   public func setRevoked(_ isRevoked: Bool, _ node: NodeID) {

@@ -186,6 +186,12 @@ final class Shard: @unchecked Sendable {
     for index in host.nodes.indices { body(host.nodes[index]) }
   }
 
+  /// How many nodes there are; for mail. Their numbers begin at 0 and stay as long as the shard runs.
+  var nodeCount: Int { host.nodes.count }
+
+  /// The node of a number; for mail.
+  func withNode<Result>(number: Int, _ body: (borrowing ShardNode) -> Result) -> Result { body(host.nodes[number]) }
+
   /// The node called `id`, for mail.
   func withNode<Result>(_ id: NodeID, _ body: (borrowing ShardNode) -> Result) -> Result? {
     nodeByName[id].map { body(host.nodes[$0]) }

@@ -25,6 +25,8 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   var decoder = BlockDecoder()
   var encoder = BlockEncoder()
   var connectedCount = 0
+  /// Layouts announced so far, for their versions.
+  private var layoutsAnnounced: UInt32 = 0
 
   init(
     rollup: consuming ShardRollup, journal: consuming JournalFeed, replies: consuming RingProducer<Reply>,
@@ -88,9 +90,11 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
       nodes[index].layouts.remove(at: known)
     }
     if nodes[index].layouts.count >= WireLimits.layoutsMax { nodes[index].layouts.removeFirst() }
+    layoutsAnnounced &+= 1
     nodes[index].layouts.append(
       ShardNode.Layout(
-        announcement: announcement, stream: stream, shape: BlockShape(announcement.layout), journalSegment: 0))
+        announcement: announcement, stream: stream, shape: BlockShape(announcement.layout), version: layoutsAnnounced,
+        journalSegment: 0))
     // A number with a new meaning makes what was remembered of the old one worthless.
     if nodes[index].liveLayout == announcement.number {
       nodes[index].liveLayout = -1

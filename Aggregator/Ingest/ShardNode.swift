@@ -32,6 +32,8 @@ struct ShardNode {
     let announcement: LayoutAnnouncement
     let stream: StreamID
     let shape: BlockShape
+    /// Told to no other layout of the shard: what is derived from a layout holds while this stays the same.
+    let version: UInt32
     /// The journal segment in which it was written last.
     var journalSegment: UInt32
   }

@@ -20,8 +20,38 @@ public struct ShardView {
     shard.withNode(id) { node in body(LiveNode(node)) }
   }
 
+  /// How many nodes the shard knows. Their numbers begin at 0 and stay as long as the shard runs.
+  public var nodeCount: Int { shard.nodeCount }
+
+  /// The newest row of node number `number`; `nil` before the first, and while a changed layout has no row yet.
+  ///
+  /// Must not outlive the question: the shard would have to copy what it writes next.
+  public func row(_ number: Int) -> LiveRow? { shard.withNode(number: number) { LiveRow($0) } }
+
   /// Records received and not on disk yet.
   public var pendingRecords: UInt64 { shard.pendingRecords }
+}
+
+/// The newest row of a node, for questions that read many.
+public struct LiveRow {
+  public let id: NodeID
+  /// Changes whenever the layout does; above zero.
+  public let layoutVersion: UInt32
+  public let layout: RowLayout
+  public let tick: Tick
+  /// Values as `SampleValue.bits`, in the order of the layout.
+  public let values: [Int64]
+
+  init?(_ node: borrowing ShardNode) {
+    guard node.liveTick != .min, let index = node.layoutIndex(node.liveLayout) else { return nil }
+    let layout = node.layouts[index]
+    guard node.row.count == layout.shape.width else { return nil }
+    id = node.id
+    layoutVersion = layout.version
+    self.layout = layout.shape.layout
+    tick = Tick(unixMilliseconds: node.liveTick)
+    values = node.row
+  }
 }
 
 /// One node of the live table: its newest row.

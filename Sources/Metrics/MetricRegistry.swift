@@ -90,10 +90,11 @@ public final class MetricRegistry: Sendable {
 
   /// All metrics as text.
   public func render(as format: ExpositionFormat) -> String {
-    // The copy is taken under the lock, the reading callbacks run outside of it, so that a callback may register.
-    let families = state.withLock { $0.families }
-    return Exposition.text(of: families, as: format)
+    Exposition.text(of: families, as: format)
   }
+
+  /// A copy taken under the lock; the reading callbacks run outside of it, so that a callback may register.
+  var families: [MetricFamily] { state.withLock { $0.families } }
 
   private func add(
     _ name: String, _ help: String, _ kind: MetricFamily.Kind, _ unit: MetricUnit,

@@ -85,3 +85,17 @@ extension SeriesSource {
     return values.sorted(by: ByteOrder.precedes)
   }
 }
+
+/// Why a source cannot answer. Other errors are failures of the source that nobody who asks can mend.
+public enum SeriesSourceError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// Not now: starting, stopping, or too busy to answer in time.
+  case unavailable(String)
+  /// The question wants more than a source gives out at once.
+  case tooLarge(String)
+
+  public var description: String {
+    switch self {
+    case .unavailable(let reason), .tooLarge(let reason): reason
+    }
+  }
+}

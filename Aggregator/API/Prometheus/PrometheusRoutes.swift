@@ -9,7 +9,7 @@ internal import Logging
 /// The Prometheus HTTP API under `/api/v1/`, of Prometheus 2.42: same parameters, envelope, status codes and errors.
 struct PrometheusRoutes {
   let series: (any SeriesSource)?
-  let metadata: [MetricMetadata]
+  let metadata: @Sendable () -> [MetricMetadata]
   let version: String
 
   private typealias Answer =
@@ -58,10 +58,10 @@ struct PrometheusRoutes {
       json.append(Array(values.prefix(limit)))
       return json.response()
     }
-    let known = metadata.sorted { $0.name < $1.name }
+    let metadata = metadata
     add("/api/v1/metadata", [.get], &table) { parameters, _, _ in
       let metric = parameters.text("metric")
-      let wanted = known.filter { metric == nil || $0.name == metric }
+      let wanted = metadata().sorted { $0.name < $1.name }.filter { metric == nil || $0.name == metric }
       var json = PrometheusJSON()
       json.append(Array(wanted.prefix(try parameters.limit())))
       return json.response()
@@ -93,6 +93,10 @@ struct PrometheusRoutes {
           return PrometheusJSON.response(error)
         } catch let error as QueryError {
           return PrometheusJSON.response(PrometheusError(error))
+        } catch SeriesSourceError.unavailable(let reason) {
+          return PrometheusJSON.response(PrometheusError(.unavailable, reason))
+        } catch SeriesSourceError.tooLarge(let reason) {
+          return PrometheusJSON.response(PrometheusError(.execution, reason))
         } catch let error as APIError where error.code == .timedOut {
           return PrometheusJSON.response(PrometheusError(.timeout, error.message))
         } catch is CancellationError {

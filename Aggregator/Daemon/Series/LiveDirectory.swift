@@ -1,0 +1,42 @@
+import BongsuModel
+import Synchronization
+
+/// The labels of all nodes that questions have met so far, by shard and number. Grows with use: about 400 bytes per GPU.
+///
+/// Thread rule: any thread.
+final class LiveDirectory: Sendable {
+  private let labels: SeriesLabels
+  private let shards: Mutex<[[LiveNodeLabels?]]>
+
+  init(shardCount: Int, labels: SeriesLabels) {
+    self.labels = labels
+    shards = Mutex(Array(repeating: [], count: shardCount))
+  }
+
+  /// A node of which the labels are not known, or no longer.
+  struct News: Sendable {
+    let number: Int
+    let id: NodeID
+    let layout: RowLayout
+    let layoutVersion: UInt32
+    let tick: Tick
+  }
+
+  /// What is known of the nodes of a shard, by number.
+  func nodes(ofShard shard: Int) -> [LiveNodeLabels?] { shards.withLock { $0[shard] } }
+
+  /// Takes note of nodes and tells what is known of the shard then.
+  func add(_ news: [News], toShard shard: Int) -> [LiveNodeLabels?] {
+    // Made outside the lock: it takes a while for a nation of nodes.
+    let made = news.map { item in
+      (item.number, LiveNodeLabels(item.id, item.layout, version: item.layoutVersion, at: item.tick, labels))
+    }
+    return shards.withLock { shards in
+      for (number, node) in made {
+        while shards[shard].count <= number { shards[shard].append(nil) }
+        shards[shard][number] = node
+      }
+      return shards[shard]
+    }
+  }
+}
