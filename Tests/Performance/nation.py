@@ -1,0 +1,215 @@
+"""Runs the national load against real aggregators and accounts for processor time, memory, disk and every row.
+
+Called by runs/nation, which builds the programs. Only /proc and the programs' own answers are read.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nation_fleet
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+# Each simulated agent takes two descriptors: its socket and its connection.
+NODES_PER_SIMULATOR = 8_500
+
+
+def processor_seconds(pid):
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def peak_bytes(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def disk_bytes(folder):
+    """Allocated bytes by the first folder or file below the data directory."""
+    sizes = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(folder).parts[0].split(".")[0]
+            try:
+                sizes[name] = sizes.get(name, 0) + path.stat().st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return sizes
+
+
+class Part:
+    """One aggregator with the simulators of its nodes."""
+
+    def __init__(self, options, number, nodes):
+        self.options, self.number, self.nodes = options, number, nodes
+        self.folder = options.work / f"aggregator-{number}"
+        self.base = 7420 + 100 * number
+        self.simulators = -(-nodes // NODES_PER_SIMULATOR)
+        self.result = None
+
+    def start(self, name, *command):
+        output = open(self.folder / f"{name}.log", "w")
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    def cli(self, *words):
+        environment = dict(os.environ, BONGSU_URL=f"http://127.0.0.1:{self.base + 60}")
+        return subprocess.run([self.options.bin / "bongsu", *words], env=environment, capture_output=True, text=True)
+
+    def run(self):
+        options = self.options
+        nation_fleet.main(self.nodes, self.simulators, self.folder)
+        aggregator = self.start(
+            "aggregator", options.bin / "bongsu-aggregator", "--fleet", self.folder / "all.yaml", "--data",
+            self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.base}", "--enrol-listen",
+            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}")
+        running = [aggregator]
+        try:
+            for _ in range(100):
+                token = self.cli("join-token", "create", "--uses", str(2 * self.nodes), "--format", "json")
+                if token.returncode == 0:
+                    break
+                time.sleep(0.2)
+            else:
+                raise SystemExit(f"no join token: {token.stderr}")
+            answer = json.loads(token.stdout)
+            secret = (answer["tokens"] if "tokens" in answer else answer)[0]
+            secret = next(value for value in secret.values() if isinstance(value, str) and value.startswith("bongsu1"))
+            begin = options.start_seconds or 10 + self.nodes // 250
+            fleets = [
+                self.start(
+                    f"fleet-{part}", options.bin / "bongsu-fleet", "--fleet", self.folder / f"part-{part}.yaml",
+                    "--aggregator", f"127.0.0.1:{self.base}", "--keys", self.folder / f"keys-{part}", "--join", secret,
+                    "--duration", str(begin + options.seconds), "--grace", "60", "--format", "json", "--seed", str(part))
+                for part in range(1, self.simulators + 1)]
+            running += fleets
+            joined = time.monotonic()
+            time.sleep(begin)
+            connected = json.loads(self.cli("status", "--format", "json").stdout)["nodes"]["connected"]
+            before, at = processor_seconds(aggregator.pid), time.monotonic()
+            load_before = sum(processor_seconds(fleet.pid) for fleet in fleets)
+            steady = []
+            slowest = 0.0
+            while time.monotonic() < joined + begin + options.seconds - 2:
+                time.sleep(min(10, options.seconds / 4))
+                asked = time.monotonic()
+                self.cli("top", "factories", "--format", "json")
+                slowest = max(slowest, time.monotonic() - asked)
+                if any(fleet.poll() is not None for fleet in fleets):
+                    break
+                now = time.monotonic()
+                steady.append((processor_seconds(aggregator.pid) - before) / (now - at))
+                load = (sum(processor_seconds(fleet.pid) for fleet in fleets) - load_before) / (now - at)
+            rates = [fleet.wait() for fleet in fleets]
+            accounts = [json.loads((self.folder / f"fleet-{part}.log").read_text().strip().splitlines()[-1])
+                        for part in range(1, self.simulators + 1)]
+            self.wait_until_idle(aggregator.pid)
+            total = processor_seconds(aggregator.pid) - before
+            self.result = {
+                "nodes": self.nodes, "connected": connected, "seconds": options.seconds,
+                "cores_steady": steady[-1] if steady else 0.0, "cores_with_rest": total / options.seconds,
+                "cores_simulators": load, "start_cpu_seconds": before, "peak_bytes": peak_bytes(aggregator.pid),
+                "slowest_command_seconds": slowest, "disk_bytes": disk_bytes(self.folder / "data"),
+                "simulators_failed": sum(1 for rate in rates if rate != 0), "accounts": accounts}
+        finally:
+            for process in reversed(running):
+                if process.poll() is None:
+                    process.terminate()
+            for process in running:
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+    def wait_until_idle(self, pid):
+        """Until what follows the load, such as writing history, uses less than 3 % of a core over ten seconds."""
+        pause = min(10, self.options.seconds)
+        for _ in range(60):
+            before = processor_seconds(pid)
+            time.sleep(pause)
+            if processor_seconds(pid) - before < 0.03 * pause:
+                return
+        print(f"aggregator {self.number} is still busy after {60 * pause} s", file=sys.stderr)
+
+
+def total(part, key):
+    return sum(account.get(key, 0) for account in part["accounts"])
+
+
+def report(results):
+    def row(name, value):
+        print(f"{name:<44}" + "".join(f"{value(result):>16}" for result in results))
+
+    print(f"{'':<44}" + "".join(f"{'aggregator ' + str(i + 1):>16}" for i in range(len(results))))
+    row("nodes", lambda r: f"{r['nodes']:,}")
+    row("GPUs", lambda r: f"{r['nodes'] * 8:,}")
+    row("connected when counting began", lambda r: f"{r['connected']:,}")
+    row("seconds", lambda r: f"{r['seconds']:,}")
+    row("rows sampled", lambda r: f"{total(r, 'rows_sampled'):,}")
+    row("rows acknowledged", lambda r: f"{total(r, 'rows_acknowledged'):,}")
+    row("rows spooled", lambda r: f"{total(r, 'rows_spooled'):,}")
+    row("rows lost", lambda r: f"{total(r, 'rows_lost'):,}")
+    row("wire bytes a row", lambda r: f"{total(r, 'bytes_sent') / max(1, total(r, 'rows_sampled')):.1f}")
+    row("cores, steady", lambda r: f"{r['cores_steady']:.3f}")
+    row("cores, with all that follows", lambda r: f"{r['cores_with_rest']:.3f}")
+    row("cores of the simulators", lambda r: f"{r['cores_simulators']:.3f}")
+    row("processor seconds to join and connect", lambda r: f"{r['start_cpu_seconds']:.1f}")
+    row("peak memory, MB", lambda r: f"{r['peak_bytes'] / 1e6:.0f}")
+    row("slowest `bongsu top factories`, ms", lambda r: f"{r['slowest_command_seconds'] * 1e3:.0f}")
+    for name in sorted({name for r in results for name in r["disk_bytes"]}):
+        row(f"disk, {name}, MB", lambda r, name=name: f"{r['disk_bytes'].get(name, 0) / 1e6:.1f}")
+    for key in sorted({key for r in results for account in r["accounts"] for key in account if "latency" in key}):
+        row(key.replace("_", " "), lambda r, key=key: f"{max(account.get(key, 0) for account in r['accounts'])}")
+    print(f"\nnation: {sum(r['nodes'] for r in results) * 8:,} GPUs, "
+          f"{sum(r['cores_steady'] for r in results):.3f} cores steady, "
+          f"{sum(r['cores_with_rest'] for r in results):.3f} with all that follows, "
+          f"{sum(r['peak_bytes'] for r in results) / 1e9:.2f} GB peak memory, "
+          f"{sum(total(r, 'rows_lost') for r in results)} rows lost, "
+          f"{sum(total(r, 'rows_unacknowledged') for r in results)} unacknowledged")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--nodes", type=int, required=True)
+    parser.add_argument("--aggregators", type=int, required=True)
+    parser.add_argument("--seconds", type=int, required=True)
+    parser.add_argument("--start-seconds", type=int)
+    parser.add_argument("--together", action="store_true")
+    options = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    parts = []
+    for number in range(options.aggregators):
+        nodes = options.nodes * (number + 1) // options.aggregators - options.nodes * number // options.aggregators
+        parts.append(Part(options, number, nodes))
+        parts[-1].folder.mkdir(parents=True, exist_ok=True)
+    if options.together:
+        threads = [threading.Thread(target=part.run) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        for part in parts:
+            part.run()
+    if any(part.result is None for part in parts):
+        sys.exit("an aggregator's run did not end; its logs are in --keep DIR")
+    results = [part.result for part in parts]
+    report(results)
+    (options.work / "nation.json").write_text(json.dumps(results, indent=1, default=str))
+    wrong = sum(total(r, "rows_lost") + total(r, "rows_unacknowledged") for r in results)
+    sys.exit(1 if wrong or any(r["simulators_failed"] for r in results) else 0)
+
+
+if __name__ == "__main__":
+    main()
