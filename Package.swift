@@ -78,6 +78,7 @@ let package = Package(
       exclude: ["FORMAT.md"]),
     module("BongsuSeries", "Sources/Series"),
     module("BongsuMetrics", "Sources/Metrics"),
+    module("BongsuProcess", "Sources/Process"),
 
     // Agents: what runs on nodes.
     module("BongsuDevices", "Agents/Devices", ["BongsuModel"]),
@@ -87,11 +88,15 @@ let package = Package(
       exclude: ["FORMAT.md"]),
     module(
       "BongsuDelivery", "Agents/Delivery",
-      ["BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuTransport", "BongsuWire"]),
+      [
+        "BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuTransport", "BongsuWire",
+        "CBongsuPlatform",
+      ]),
     program(
       "bongsu-agent", "Agents/Agent",
       [
-        "BongsuDelivery", "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuRecordLog", "BongsuSampling",
+        "BongsuDelivery", "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuProcess", "BongsuRecordLog",
+        "BongsuSampling",
         "BongsuSpool",
         "BongsuTransport", "BongsuWire",
       ]),
@@ -133,7 +138,7 @@ let package = Package(
       "bongsu-aggregator", "Aggregator/Daemon",
       [
         "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics",
-        "BongsuModel",
+        "BongsuModel", "BongsuProcess",
         "BongsuReports", "BongsuRollup", "BongsuSeries", "BongsuStore", "BongsuTransport", argumentParser, lifecycle,
         logging, unixSignals,
       ]),
@@ -186,6 +191,9 @@ let package = Package(
       ]),
     tests("MetricsTests", ["BongsuMetrics"]),
     tests("ModelTests", ["BongsuModel"]),
+    tests(
+      "SettingsTests",
+      ["bongsu-agent", "bongsu-aggregator", "BongsuDelivery", "BongsuProcess", "BongsuTestKit", argumentParser]),
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
     tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
     tests("RepositoryTests", []),

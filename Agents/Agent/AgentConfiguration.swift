@@ -2,18 +2,12 @@ import BongsuDelivery
 import BongsuDevices
 import BongsuEnrolment
 import BongsuModel
+import BongsuProcess
 import BongsuTransport
 import Glibc
 
-/// What an agent was told: by options, which win, and by a configuration file.
-///
-/// The file has one `key = value` a line, with the names of the options without their dashes; `#` starts a comment, and
-/// `source` may come several times:
-///
-///     node       = r001-n07
-///     aggregator = 10.0.0.5:7420
-///     source     = nvml
-///     source     = host
+/// What an agent was told: by options, which win, by `BONGSU_AGENT_…` variables, and by a configuration file of
+/// `key = value` lines with the names of the options. `ops/config/agent.conf` lists every key.
 struct AgentConfiguration {
   var node: NodeID
   /// Where to deliver, in the order to try.
@@ -26,54 +20,100 @@ struct AgentConfiguration {
   var spoolDirectory: String?
   var spoolBytesMax: Int
   var logLevel: AgentLog.Level
+  /// Where the control socket is; `nil` without one.
+  var controlPath: String?
+  /// How far the agent stands back for other programs, as nice(1) counts.
+  var niceness: Int32
+  /// What was said, and by whom.
+  let settings: Settings
+
+  /// File that is read when it is there and none is named.
+  static let defaultFile = "/etc/bongsu/agent.conf"
 
   static let options: [ArgumentScanner.Option] = [
-    .init(name: "--config", value: "FILE", help: "read settings from FILE; options win over it"),
+    .init(
+      name: "--config", value: "FILE",
+      help:
+        "read settings from FILE; options and BONGSU_AGENT_… variables win over it (default: \(defaultFile), if any)"),
+    .init(name: "--check-config", value: nil, help: "say whether the settings can be used, and end"),
     .init(name: "--node", value: "ID", help: "name of this node in the fleet (default: the host name)"),
     .init(
-      name: "--aggregator", value: "HOST:PORT", help: "where to send (default: where it joined, else 127.0.0.1:7420)"),
+      name: "--aggregator", value: "HOST:PORT", help: "where to send (default: where it joined, else 127.0.0.1:7420)",
+      repeats: true),
     .init(
       name: "--state", value: "DIR",
       help: "where joining has put the node's key (default: \(NodeIdentity.defaultDirectory))"),
     .init(
-      name: "--source", value: "SPEC", help: "nvml[:LIB], host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…]",
+      name: "--source", value: "SPEC",
+      help: "nvml[:LIB], amd, intel, host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…] (default: nvml, host)",
       repeats: true),
     .init(name: "--interval", value: "TIME", help: "distance between samples, such as 1s or 100ms (default: 1s)"),
     .init(name: "--spool", value: "DIR", help: "keep unsent samples in DIR (default: in memory)"),
     .init(name: "--spool-bytes", value: "N", help: "bytes that the spool may take (default: 268435456)"),
+    .init(
+      name: "--control", value: "PATH",
+      help: "socket of bongsu-agent ctl, or none (default: control in the run directory, else in the state directory)"),
+    .init(name: "--nice", value: "N", help: "stand back for other programs, 0 to 19 as in nice(1) (default: 10)"),
     .init(name: "--log-level", value: "LEVEL", help: "debug, info, warning or error (default: info)"),
   ]
 
-  /// Puts options and file together.
-  init(_ arguments: ArgumentScanner) throws {
-    var settings = Settings(arguments)
-    if let file = arguments.value("--config") { try settings.read(file) }
+  /// Options that are no settings.
+  private static let commands: Set<String> = ["--config", "--check-config"]
+  private static let reloading: Set<String> = ["aggregator", "log-level"]
+  static let origins = Settings.Origins(variablePrefix: "BONGSU_AGENT_", defaultFile: defaultFile)
+
+  /// Every key of the file.
+  static let keys: [SettingKey] = options.filter { !commands.contains($0.name) }.map { option in
+    let name = String(option.name.dropFirst(2))
+    return SettingKey(name, isFlag: option.value == nil, repeats: option.repeats, reloads: reloading.contains(name))
+  }
+
+  /// Puts options, variables and file together.
+  init(_ arguments: ArgumentScanner, variables: [String: String] = Settings.environment()) throws {
+    var options: [String: [String]] = [:]
+    for key in Self.keys { options[key.name] = arguments.values["--" + key.name] }
+    let settings = try Settings(
+      keys: Self.keys, options: options, file: arguments.value("--config"), origins: Self.origins, variables: variables)
+    self.settings = settings
     let directory = settings.value("state") ?? NodeIdentity.defaultDirectory
     let identity = try NodeIdentity.load(from: directory)
     let named = settings.value("node")
     node = if named == nil, let identity { identity.node } else { try HostName.node(named) }
     if let identity, identity.node != node {
       throw Invalid(
-        description: "node is '\(node)', but the key in \(directory) is of node \(identity.node); leave --node out, or "
-          + "join as \(node) with bongsu-agent join")
+        description: "\(settings.origin("node")): node is '\(node)', but the key in \(directory) is of node "
+          + "\(identity.node); leave --node out, or join as \(node) with bongsu-agent join")
     }
-    let asked = try settings.value("aggregator").map { [try Self.endpoint($0)] }
-    endpoints = try asked ?? identity?.endpoints ?? [Self.endpoint("127.0.0.1:7420")]
+    let asked = try settings.values("aggregator").map { try Self.endpoint($0, settings.origin("aggregator")) }
+    endpoints = try !asked.isEmpty ? asked : identity?.endpoints ?? [Self.endpoint("127.0.0.1:7420", "aggregator")]
     security = identity.map { .curveClient($0.keys, server: $0.serverKey) } ?? .plain
     if identity == nil, let open = endpoints.first(where: { !$0.isLoopback }) {
       throw Invalid(
-        description: "aggregator is '\(open)', on another machine, and this node has no key in \(directory) to encrypt "
-          + "with; run bongsu-agent join STRING with a string of bongsu join-token create")
+        description: "\(settings.origin("aggregator")): aggregator is '\(open)', on another machine, and this node has "
+          + "no key in \(directory) to encrypt with; run bongsu-agent join STRING with a string of bongsu join-token create"
+      )
     }
-    interval = try Self.interval(settings.value("interval") ?? "1s")
+    func located<Value>(_ name: String, _ read: () throws -> Value) throws -> Value {
+      do { return try read() } catch let error as Invalid {
+        throw Invalid(description: "\(settings.origin(name)): \(error)")
+      }
+    }
+    interval = try located("interval") { try Self.interval(settings.value("interval") ?? "1s") }
     spoolDirectory = settings.value("spool")
-    spoolBytesMax = try Self.bytes(settings.value("spool-bytes") ?? "268435456")
+    spoolBytesMax = try located("spool-bytes") { try Self.bytes(settings.value("spool-bytes") ?? "268435456") }
     let level = settings.value("log-level") ?? "info"
     guard let parsed = AgentLog.Level(named: level) else {
-      throw Invalid(description: "log-level is '\(level)', expected debug, info, warning or error")
+      throw Invalid(
+        description: "\(settings.origin("log-level")): log-level is '\(level)', expected debug, info, warning or error")
     }
     logLevel = parsed
-    sources = try Self.sources(settings.values("source"))
+    sources = try located("source") { try Self.sources(settings.values("source")) }
+    controlPath = ControlPath.listening(settings.value("control"), state: directory, variables: variables)
+    guard let niceness = Int32(settings.value("nice") ?? "10"), (0...19).contains(niceness) else {
+      throw Invalid(
+        description: "\(settings.origin("nice")): nice is '\(settings.value("nice") ?? "")', expected 0 to 19")
+    }
+    self.niceness = niceness
   }
 
   /// Reads source specifications; the node's real GPUs and sensors when there are none.
@@ -90,15 +130,7 @@ struct AgentConfiguration {
 
   /// Reads a distance between ticks.
   static func interval(_ text: String) throws -> TickInterval {
-    let milliseconds: Int? =
-      if text.hasSuffix("ms") {
-        Int(text.dropLast(2))
-      } else if text.hasSuffix("s") {
-        Int(text.dropLast()).flatMap { $0 < 1_000_000 ? $0 * 1000 : nil }
-      } else {
-        nil
-      }
-    guard let milliseconds, let interval = TickInterval(milliseconds: milliseconds) else {
+    guard let interval = TickInterval(text: text) else {
       throw Invalid(
         description: "interval is '\(text)', expected a divisor or a multiple of one second from "
           + "\(Limits.tickIntervalMillisecondsMin)ms to \(Limits.tickIntervalMillisecondsMax / 1000)s, such as 1s")
@@ -106,10 +138,10 @@ struct AgentConfiguration {
     return interval
   }
 
-  private static func endpoint(_ text: String) throws -> HostPort {
+  private static func endpoint(_ text: String, _ origin: String) throws -> HostPort {
     let address = text.hasPrefix("tcp://") ? String(text.dropFirst(6)) : text
     guard let endpoint = HostPort(address), !endpoint.host.isEmpty else {
-      throw Invalid(description: "aggregator is '\(text)', expected HOST:PORT such as 10.0.0.5:7420")
+      throw Invalid(description: "\(origin): aggregator is '\(text)', expected HOST:PORT such as 10.0.0.5:7420")
     }
     return endpoint
   }
@@ -122,55 +154,22 @@ struct AgentConfiguration {
   }
 }
 
-/// Settings by name, from options and then from a file.
-private struct Settings {
-  private var given: [String: [String]] = [:]
+/// Where the control socket of an agent is.
+enum ControlPath {
+  static let runDirectory = "/run/bongsu-agent"
 
-  init(_ arguments: ArgumentScanner) {
-    for option in AgentConfiguration.options where option.name != "--config" {
-      if let values = arguments.values[option.name] { given[String(option.name.dropFirst(2))] = values }
-    }
+  /// Where to listen; `nil` for not at all.
+  static func listening(_ asked: String?, state: String, variables: [String: String]) -> String? {
+    if let asked { return asked == "none" ? nil : asked }
+    // systemd names the directory that it made for the service; with several, the first.
+    if let directory = variables["RUNTIME_DIRECTORY"]?.split(separator: ":").first { return "\(directory)/control" }
+    return "\(state)/control"
   }
 
-  func value(_ name: String) -> String? { given[name]?.last }
-  func values(_ name: String) -> [String] { given[name] ?? [] }
-
-  /// Adds what `path` says where no option has spoken.
-  mutating func read(_ path: String) throws {
-    guard let text = readTextFile(path) else {
-      let reason = unsafe String(cString: strerror(errno))
-      throw Invalid(description: "cannot read the configuration \(path): \(reason)")
-    }
-    let known = AgentConfiguration.options.filter { $0.name != "--config" }
-    var found: [String: [String]] = [:]
-    for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      let content = trimmed(line.prefix { $0 != "#" })
-      if content.isEmpty { continue }
-      let place = "\(path):\(number + 1)"
-      guard let equals = content.firstIndex(of: "=") else {
-        throw Invalid(description: "\(place): expected 'key = value', got '\(content)'")
-      }
-      let key = trimmed(content[..<equals])
-      let value = trimmed(content[content.index(after: equals)...])
-      guard let option = known.first(where: { $0.name == "--" + key }) else {
-        let keys = known.map { String($0.name.dropFirst(2)) }.joined(separator: ", ")
-        throw Invalid(description: "\(place): unknown key '\(key)', expected one of \(keys)")
-      }
-      guard !value.isEmpty else { throw Invalid(description: "\(place): '\(key)' has no value") }
-      guard option.repeats || found[key] == nil else {
-        throw Invalid(description: "\(place): '\(key)' is given twice")
-      }
-      found[key, default: []].append(value)
-    }
-    given.merge(found) { fromOptions, _ in fromOptions }
+  /// Where to look for a running agent's, in this order.
+  static func candidates(_ asked: String?, state: String?) -> [String] {
+    if let asked { return [asked] }
+    if let state { return ["\(state)/control"] }
+    return ["\(runDirectory)/control", "\(NodeIdentity.defaultDirectory)/control"]
   }
-
-  private func trimmed(_ text: Substring) -> String {
-    var slice = text
-    while let first = slice.first, first.isWhitespace { slice.removeFirst() }
-    while let last = slice.last, last.isWhitespace { slice.removeLast() }
-    return String(slice)
-  }
-
-  private func trimmed(_ text: String) -> String { trimmed(text[...]) }
 }

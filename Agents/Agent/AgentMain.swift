@@ -2,6 +2,7 @@ import BongsuDelivery
 import BongsuDevices
 import BongsuEnrolment
 import BongsuModel
+import BongsuProcess
 import BongsuRecordLog
 import BongsuSampling
 import BongsuSpool
@@ -25,6 +26,7 @@ enum AgentMain {
         case "run": try run(arguments)
         case "sample": try sample(arguments)
         case "join": try JoinCommand.run(arguments)
+        case "ctl": try ControlCommand.run(arguments)
         default: throw ArgumentScanner.UsageError(description: "unknown command \(command)")
         }
       }
@@ -39,7 +41,8 @@ enum AgentMain {
 
   private static let sampleOptions: [ArgumentScanner.Option] = [
     .init(
-      name: "--source", value: "SPEC", help: "nvml[:LIB], host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…]",
+      name: "--source", value: "SPEC",
+      help: "nvml[:LIB], amd, intel, host, replay:FILE[,loop][,speed=N], simulated[:gpus=N,…]",
       repeats: true),
     .init(name: "--interval", value: "TIME", help: "time over which means are taken (default: 1s)"),
     .init(name: "--format", value: "FORMAT", help: "table or json (default: table)"),
@@ -51,6 +54,8 @@ enum AgentMain {
            bongsu-agent join STRING [options]
                                              make this node's key and enrol it; STRING is what bongsu join-token create
                                              printed, or - to read it from standard input
+           bongsu-agent ctl status|pause-gpu|resume-gpu [options]
+                                             how the agent of this machine is; let go of the GPU drivers, take them up
 
     options of run:
     \(ArgumentScanner.help(for: AgentConfiguration.options))
@@ -61,10 +66,14 @@ enum AgentMain {
     options of join:
     \(ArgumentScanner.help(for: JoinCommand.options))
 
+    options of ctl:
+    \(ArgumentScanner.help(for: ControlCommand.options))
+
     examples:
       bongsu-agent join bongsu1… --node r001-n07
       bongsu-agent --spool /var/lib/bongsu/spool
       bongsu-agent sample --source simulated:gpus=8,model=B200 --format json
+      bongsu-agent ctl pause-gpu
     """
 
   // MARK: sample
@@ -88,10 +97,16 @@ enum AgentMain {
     let scanned = try ArgumentScanner(arguments, options: AgentConfiguration.options + [DrillLog.option])
     try refuseOperands(scanned)
     let configuration = try AgentConfiguration(scanned)
-    let log = AgentLog(level: configuration.logLevel)
     // Sources are made before anything starts: a recording that cannot be read ends the agent here.
     let sources = try SourceSet(configuration.sources, interval: configuration.interval)
+    if scanned.has("--check-config") { return sayChecked(configuration) }
+    let log = AgentLog(level: configuration.logLevel)
+    for warning in configuration.settings.warnings { log.warning("config", warning) }
     let signals = SignalWait()
+    // For all threads: they inherit it.
+    if setpriority(__priority_which_t(UInt32(PRIO_PROCESS.rawValue)), 0, configuration.niceness) != 0 {
+      log.warning("agent", "cannot stand back for other programs (nice \(configuration.niceness)): error \(errno)")
+    }
     guard let queue = RowQueue(onEvent: { log.write($0.level, "sampling", "\($0)") }) else {
       throw Invalid(description: "no descriptors left; raise ulimit -n")
     }
@@ -100,6 +115,7 @@ enum AgentMain {
       configuration, context: context, spool: openSpool(configuration, log), queue: queue, log: log)
     var sink: any SampleSink = queue
     if let file = scanned.value(DrillLog.option.name) { sink = try DrillLog(path: file, next: queue) }
+    let gpuSources = sources.sources.filter(\.holdsGPUs).map(\.name)
     let sampler = Sampler(sources, interval: configuration.interval, ticks: uplink, sink: sink)
     log.info(
       "agent",
@@ -108,7 +124,9 @@ enum AgentMain {
         + configuration.endpoints.map(\.description).joined(separator: ", "))
     let thread = AgentThread("uplink") { uplink.run() }
     sampler.start()
-    while !signals.wait(seconds: 10) { sampler.setSpoolBytes(uplink.spoolByteCount) }
+    let control = AgentControl(configuration, sampler: sampler, uplink: uplink, gpuSources: gpuSources, log: log)
+    var watch = AgentWatch(configuration, scanned, control: control, uplink: uplink, log: log)
+    while watch.turn(signals) { sampler.setSpoolBytes(uplink.spoolByteCount) }
     log.info(
       "agent",
       configuration.spoolDirectory == nil
@@ -118,6 +136,14 @@ enum AgentMain {
     uplink.requestStop()
     thread.join()
     context.shutdown()
+  }
+
+  private static func sayChecked(_ configuration: AgentConfiguration) {
+    for warning in configuration.settings.warnings { complain("warning: \(warning)") }
+    print(
+      "the settings can be used: node \(configuration.node), every \(configuration.interval.milliseconds) ms, to "
+        + configuration.endpoints.map(\.description).joined(separator: ", ")
+        + ", from \(configuration.settings.file ?? "no file")")
   }
 
   private static func openSpool(_ configuration: AgentConfiguration, _ log: AgentLog) -> Spool {

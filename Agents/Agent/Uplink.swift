@@ -1,4 +1,5 @@
 import BongsuDelivery
+import BongsuEnrolment
 import BongsuModel
 import BongsuSampling
 import BongsuSpool
@@ -24,6 +25,12 @@ final class Uplink: TickSource, @unchecked Sendable {
   private let log: AgentLog
   private let isStopping = Atomic<Bool>(false)
   private let spoolBytes = Atomic<Int64>(0)
+  /// When the sampler and this thread last came by, seconds of the monotonic clock.
+  private let sampledAt = Atomic<Int>(monotonicSeconds())
+  private let turnedAt = Atomic<Int>(monotonicSeconds())
+  private let published = Mutex(UplinkStatus())
+  /// Other places to deliver to, until the thread has taken them.
+  private let newEndpoints = Mutex<[HostPort]?>(nil)
   private var values: [Int64] = []
 
   init(_ configuration: AgentConfiguration, context: Context, spool: consuming Spool, queue: RowQueue, log: AgentLog)
@@ -55,10 +62,23 @@ final class Uplink: TickSource, @unchecked Sendable {
   /// Bytes in the spool, as of the last turn. Any thread.
   var spoolByteCount: Int64 { spoolBytes.load(ordering: .relaxed) }
 
+  /// How delivery goes, as of the last turn. Any thread.
+  var status: UplinkStatus { published.withLock { $0 } }
+
+  /// Delivers to `endpoints` from the next connection on; the present one is given up. Any thread.
+  func change(endpoints: [HostPort]) { newEndpoints.withLock { $0 = endpoints } }
+
+  /// Seconds since the slower of sampler and uplink last showed signs of life. Any thread.
+  var secondsStuck: Int {
+    let last = min(sampledAt.load(ordering: .relaxed), turnedAt.load(ordering: .relaxed))
+    return monotonicSeconds() - last
+  }
+
   // MARK: Ticks
 
   func dueTick(at instant: ClockInstant) -> SampleStamp? {
-    lock.withLock { _ in session.dueTick(ClockReading(instant)) }.map { SampleStamp($0) }
+    sampledAt.store(monotonicSeconds(), ordering: .relaxed)  // nothing else is published through it
+    return lock.withLock { _ in session.dueTick(ClockReading(instant)) }.map { SampleStamp($0) }
   }
 
   func nanosecondsToNextTick(at instant: ClockInstant) -> Int64 {
@@ -88,6 +108,11 @@ final class Uplink: TickSource, @unchecked Sendable {
   private func turn(_ poller: inout Poller) throws(TransportError) {
     let wait: Duration = .milliseconds(500)
     _ = try poller.wait(timeout: wait)
+    turnedAt.store(monotonicSeconds(), ordering: .relaxed)  // nothing else is published through it
+    if let endpoints = newEndpoints.withLock({ $0.take() }) {
+      host.change(endpoints: endpoints)
+      lock.withLock { _ in session.connectionLost(.now(), &host) }
+    }
     var isLost = false
     for event in poller.ready where event.token == Self.monitorToken {
       if try host.takeLoss() { isLost = true }
@@ -101,7 +126,21 @@ final class Uplink: TickSource, @unchecked Sendable {
     }
     lock.withLock { _ in session.advance(.now(), &host) }
     spoolBytes.store(host.spool.byteCount, ordering: .relaxed)
+    publish()
     if host.isSocketNew { try host.watch(with: &poller, socket: Self.socketToken, monitor: Self.monitorToken) }
+  }
+
+  private func publish() {
+    let now = lock.withLock { _ in
+      (session.isEstablished, session.pendingRowCount, session.nextSequence, session.durable.floor)
+    }
+    published.withLock { status in
+      status.isConnected = now.0
+      status.rowsWaiting = now.1
+      status.nextSequence = now.2
+      status.durableFloor = now.3
+      if status.connection != host.connection { status.connection = host.connection }
+    }
   }
 
   /// Gives the session what the sampler has put into the queue. Lock held.
@@ -118,6 +157,25 @@ final class Uplink: TickSource, @unchecked Sendable {
       }
     }
   }
+}
+
+/// How delivery goes.
+struct UplinkStatus: Sendable {
+  var isConnected = false
+  /// To whom the connection stands, or why there is none.
+  var connection = "not connected yet"
+  /// Rows in memory that are not acknowledged.
+  var rowsWaiting = 0
+  /// The number that the next row gets, and the number up to which all rows are on the aggregator's disk or accounted for.
+  var nextSequence: UInt64 = 0
+  var durableFloor: UInt64 = 0
+}
+
+private func monotonicSeconds() -> Int {
+  var time = timespec()
+  // SAFETY: the call writes one timespec.
+  unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+  return time.tv_sec
 }
 
 extension ClockReading {

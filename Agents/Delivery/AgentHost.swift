@@ -10,7 +10,7 @@ internal import Glibc
 /// Thread rule: belongs to the thread that runs the session.
 package struct AgentHost: AgentSessionHost, ~Copyable {
   private let context: Context
-  private let endpoints: [HostPort]
+  private var endpoints: [HostPort]
   private let security: SocketSecurity
   /// The one that the present or next session uses.
   private var endpoint: HostPort
@@ -20,6 +20,8 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
   private var link: Link?
   /// Whether the socket was replaced since the uplink last looked.
   package private(set) var isSocketNew = false
+  /// How the connection is, for people: to whom it stands, or why there is none.
+  package private(set) var connection = "not connected yet"
   /// Whether the last thing said of the connection was that it stands.
   private var saidConnected: Bool?
   /// Whether the last connection was taken by the other side, and its handshake never came to its end.
@@ -37,6 +39,13 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
   }
 
   // MARK: Connection
+
+  /// Takes other places to deliver to; used from the next connection on.
+  package mutating func change(endpoints: [HostPort]) {
+    precondition(!endpoints.isEmpty)
+    self.endpoints = endpoints
+    sessions = 0
+  }
 
   package mutating func connect() {
     disconnect()
@@ -120,6 +129,7 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
       let clock = skew.map { abs($0) > 100 ? ", this clock is \($0) ms off the aggregator's" : "" } ?? ""
       if saidConnected != true { log.info("uplink", "connected to \(endpoint)\(clock)") }
       saidConnected = true
+      connection = "connected to \(endpoint)\(clock)"
     case .disconnected(let reason, let retry): sayDisconnected(reason, retry)
     case .rejected(let reject):
       log.warning(
@@ -156,8 +166,10 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
       log.error(
         "uplink", "refused by \(endpoint): \(refuse.reason)\(refuse.detail.isEmpty ? "" : " (\(refuse.detail))")")
       saidConnected = false
+      connection = "refused by \(endpoint): \(refuse.reason)"
       return
     }
+    connection = "not connected: \(text)"
     if saidConnected != false { log.warning("uplink", "\(text); retrying, samples are kept meanwhile") }
     saidConnected = false
   }

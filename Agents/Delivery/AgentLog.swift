@@ -33,11 +33,24 @@ package struct AgentLog: Sendable {
     package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
   }
 
-  /// The lowest level that is written.
-  package let level: Level
+  /// The lowest level that is written; shared by all copies.
+  private let lowest: Threshold
+
+  private final class Threshold: Sendable {
+    let level: Atomic<Int>
+    init(_ level: Level) { self.level = Atomic(level.rawValue) }
+  }
 
   /// Writes lines of `level` and above.
-  package init(level: Level) { self.level = level }
+  package init(level: Level) { lowest = Threshold(level) }
+
+  /// The lowest level that is written.
+  package var level: Level { Level(rawValue: lowest.level.load(ordering: .relaxed)) ?? .info }
+
+  /// Writes lines of `level` and above from now on, in all copies of this log.
+  package func setLevel(_ level: Level) {
+    lowest.level.store(level.rawValue, ordering: .relaxed)  // nothing else is published through it
+  }
 
   /// Writes one line, if `level` is high enough. A failed write is ignored: there is nowhere else to say it.
   package func write(_ level: Level, _ component: String, _ message: String) {

@@ -16,6 +16,9 @@ public protocol DeviceSource: AnyObject {
   /// a thread of its own; a prompt one on the thread that keeps time.
   var mayBlock: Bool { get }
 
+  /// Whether it keeps a driver of GPUs open, which is in the way of resets and upgrades.
+  var holdsGPUs: Bool { get }
+
   /// How the source is, as of the last call.
   var condition: SourceCondition { get }
 
@@ -38,6 +41,10 @@ public protocol DeviceSource: AnyObject {
   /// Lets go of driver and devices for maintenance, keeping the inventory; readings are absent until the next
   /// ``discover()``.
   func release()
+}
+
+extension DeviceSource {
+  public var holdsGPUs: Bool { false }
 }
 
 /// What came of one ``DeviceSource/read(_:into:)``.

@@ -5,6 +5,7 @@ import BongsuEnrolment
 import BongsuFleet
 import BongsuIngest
 import BongsuMetrics
+import BongsuProcess
 import BongsuStore
 import BongsuTransport
 import Foundation
@@ -27,6 +28,16 @@ struct AggregatorCommand: AsyncParsableCommand {
       that nodes know this aggregator by is made at the first start, in DATA/keys/server.key: back it up, keep it secret.
       """,
     version: Release.version)
+
+  @Option(
+    help: """
+      Read settings from this file; options and BONGSU_AGGREGATOR_… variables win over it. (default: \
+      /etc/bongsu/aggregator.conf, if any)
+      """)
+  var config: String?
+
+  @Flag(name: .customLong("check-config"), help: "Say whether the settings can be used, and end.")
+  var checkConfig = false
 
   @Option(help: "The fleet file: factories, halls, racks, nodes, allocations.")
   var fleet: String
@@ -95,9 +106,11 @@ struct AggregatorCommand: AsyncParsableCommand {
   static func main() async {
     // Usage errors end with 2, as everywhere in Bongsu; the parser's own choice is 64.
     do {
-      var command = try parseAsRoot()
+      let given = Array(CommandLine.arguments.dropFirst())
+      let settings = try AggregatorSettings.read(given)
+      var command = try parseAsRoot(AggregatorSettings.arguments(given, completedBy: settings))
       if let command = command as? AggregatorCommand {
-        try await command.run()
+        try await command.run(settings, given)
       } else {
         try command.run()
       }
@@ -135,10 +148,12 @@ struct AggregatorCommand: AsyncParsableCommand {
     }
   }
 
-  func run() async throws {
-    LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-    var logger = Logger(label: "bongsu-aggregator")
-    logger.logLevel = logLevel
+  private func run(_ settings: Settings, _ arguments: [String]) async throws {
+    if checkConfig { return try sayChecked(settings) }
+    let threshold = LogThreshold(logLevel)
+    LoggingSystem.bootstrap { ThresholdLogHandler(label: $0, threshold: threshold) }
+    let logger = Logger(label: "bongsu-aggregator")
+    for warning in settings.warnings { logger.warning("\(warning)") }
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
     let listen = try Address(listen, option: "--listen")
     let http = try Address(http, option: "--http")
@@ -188,10 +203,21 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
           .init(service: OwnSeriesClock(own: own)), .init(service: failure),
+          .init(
+            service: ServiceManager(
+              engine: engine, settings: settings, arguments: arguments, threshold: threshold, logger: logger)),
         ] + (enrolment.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
       ))
     try await services.run()
     context.shutdown()
+  }
+
+  private func sayChecked(_ settings: Settings) throws {
+    for warning in settings.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
+    let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
+    print(
+      "the settings can be used: fleet \(fleet) with \(tree.nodes.count) nodes, data in \(data), agents at \(listen), "
+        + "HTTP at \(http), from \(settings.file ?? "no file")")
   }
 
   private func openStore(_ tree: FleetTree, _ logger: Logger) throws -> DataKeeper {

@@ -20,7 +20,7 @@ final class RunningProgram {
   private let folder: URL
 
   /// Starts `program` with `arguments`.
-  init(_ program: String, _ arguments: [String]) throws {
+  init(_ program: String, _ arguments: [String], environment extra: [String: String] = [:]) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "bongsu-process-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     for name in ["out", "err"] { try Data().write(to: folder.appending(path: name)) }
@@ -28,6 +28,7 @@ final class RunningProgram {
     process.arguments = arguments
     var environment = ["PATH": "/usr/bin:/bin", "TERM": "xterm"]
     environment["LD_LIBRARY_PATH"] = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"]
+    environment.merge(extra) { $1 }
     process.environment = environment
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try FileHandle(forWritingTo: folder.appending(path: "out"))
@@ -43,6 +44,11 @@ final class RunningProgram {
   var isRunning: Bool { process.isRunning }
   var output: String { text("out") }
   var errors: String { text("err") }
+
+  /// Sends a signal.
+  func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+  var processID: Int32 { process.processIdentifier }
 
   /// Asks it to end, as a service manager does.
   func terminate() { process.terminate() }

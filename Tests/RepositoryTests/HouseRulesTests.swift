@@ -16,14 +16,17 @@ struct HouseRulesTests {
     "Sources/Enrolment": ["BongsuModel", "BongsuRecordLog", "BongsuTransport"],
     "Sources/Series": ["BongsuModel"],
     "Sources/Metrics": [],
+    "Sources/Process": [],
     "Agents/Devices": ["BongsuModel"],
     "Agents/Sampling": ["BongsuDevices", "BongsuModel"],
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
     "Agents/Delivery": [
       "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuModel", "BongsuTransport", "BongsuEnrolment",
+      "CBongsuPlatform",
     ],
     "Agents/Agent": [
-      "BongsuDelivery", "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire",
+      "BongsuDelivery", "BongsuProcess", "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog",
+      "BongsuWire",
       "BongsuCodec", "BongsuModel",
       "BongsuTransport", "BongsuEnrolment", "CBongsuPlatform",
     ],
@@ -57,7 +60,8 @@ struct HouseRulesTests {
   ]
   static let withoutFoundation: Set<String> = [
     "Sources/Model", "Sources/Codec", "Sources/Wire", "Sources/Transport", "Sources/RecordLog", "Sources/Metrics",
-    "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Delivery", "Agents/Agent",
+    "Sources/Process", "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Delivery",
+    "Agents/Agent",
     "Aggregator/Ring",
     "Aggregator/Rollup",
     "Aggregator/Ingest",

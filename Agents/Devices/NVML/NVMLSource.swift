@@ -11,6 +11,7 @@ public import BongsuModel
 public final class NVMLSource: DeviceSource {
   public let name: String
   public let mayBlock = true
+  public let holdsGPUs = true
   public private(set) var condition = SourceCondition.unavailable("not opened yet")
 
   private let path: String

@@ -10,10 +10,12 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -92,6 +94,19 @@ static inline int bongsu_thread_pin(int core) {
   if (core < 0 || core >= 1024) return -EINVAL;
   set[core / (8 * sizeof *set)] |= 1UL << (core % (8 * sizeof *set));
   return syscall(SYS_sched_setaffinity, 0, sizeof set, set) < 0 ? -errno : 0;
+}
+
+/* A close-on-exec descriptor that is readable while one of `signals`, which the caller has blocked, is pending. */
+static inline int bongsu_signalfd_open(const sigset_t *signals) {
+  int fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+/* The number of the next pending signal, -EAGAIN when there is none. */
+static inline int bongsu_signalfd_take(int fd) {
+  struct signalfd_siginfo info;
+  long r = read(fd, &info, sizeof info);
+  return r < 0 ? -errno : r == (long)sizeof info ? (int)info.ssi_signo : -EIO;
 }
 
 /* Names the calling thread as `top -H` and debuggers show it; the kernel keeps the first 15 bytes. */
