@@ -186,7 +186,9 @@ struct AggregatorCommand: AsyncParsableCommand {
     let series = AggregatorSeries(parts: [
       NewestRollups(
         catalogue: RollupCatalogue(engine.plan), newest: { engine.newest?.closed }, outlook: { _ in nil }),
-      own, LiveSeries(engine: engine, tree: tree),
+      own,
+      DeviceSeries(
+        live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree)),
     ])
     let api = try BongsuService(
       configuration: APIConfiguration(

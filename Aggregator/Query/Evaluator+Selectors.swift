@@ -31,9 +31,11 @@ extension Evaluator {
     let fixed = fixedTime(selector.time)
     let first = fixed ?? grid.start - selector.time.offsetMilliseconds
     let last = fixed ?? grid.time(grid.count - 1) - selector.time.offsetMilliseconds
-    let selection = SeriesSelection(
+    var selection = SeriesSelection(
       matchers: selector.matchers, startMilliseconds: first &- lookback, endMilliseconds: last,
       stepMilliseconds: grid.count > 1 ? grid.step : 0)
+    selection.lookbackMilliseconds = lookback
+    selection.annotations = run.options.annotations
     var row = Array(repeating: Double.absent, count: grid.count)
     let rowCount = row.count
     // `timestamp(x @ t offset d)` of Prometheus 2.42 reads what `x @ t offset d` reads, but looks back from `t`.
@@ -76,11 +78,12 @@ extension Evaluator {
     let placement = WindowPlacement(
       rangeMilliseconds: range, offsetMilliseconds: selector.time.offsetMilliseconds, fixedEnd: fixedTime(selector.time)
     )
-    let selection = SeriesSelection(
+    var selection = SeriesSelection(
       matchers: selector.matchers, startMilliseconds: placement.end(atStep: 0, of: grid) &- range,
       endMilliseconds: placement.end(atStep: grid.count - 1, of: grid),
       stepMilliseconds: grid.count > 1 ? grid.step : 0,
       rangeMilliseconds: range)
+    selection.annotations = run.options.annotations
     var live = SampleBuffer()
     try run.source.visitSeries(selection) { labels, samples in
       try run.touch(samples: samples.count)

@@ -19,6 +19,8 @@ public struct QueryEngine: Sendable {
     public var timeout: Duration?
     /// Ends the query early when set from elsewhere.
     public var cancellation: QueryCancellation?
+    /// Takes what sources tell about how they answered.
+    public var annotations: SeriesAnnotations?
 
     public init() {}
   }

@@ -11,4 +11,7 @@ public enum SeriesLimits {
 
   /// Largest count of a repetition `x{n}`, the bound RE2 sets.
   public static let patternRepeatMax = 1000
+
+  /// Most remarks of each kind beside one answer.
+  public static let annotationsMax = 16
 }

@@ -10,8 +10,12 @@ public struct SeriesSelection: Sendable {
   public var stepMilliseconds: Int64
   /// The window of the range selector, zero for an instant selector, which needs the newest sample per step only.
   public var rangeMilliseconds: Int64
+  /// How far back of each step an instant selector looks; part of the span that begins at the start.
+  public var lookbackMilliseconds: Int64 = 0
   /// Whether series must be visited in order of their labels. Otherwise the order is the source's own.
   public var isSorted: Bool
+  /// Where the source tells how it answered; `nil` when nobody wants to know.
+  public var annotations: SeriesAnnotations?
 
   /// Whether the newest sample not after the end is all that is needed: an instant selector at one instant. A source may
   /// then leave out all others.

@@ -10,7 +10,12 @@ struct PrometheusJSON {
   private(set) var text = "{\"status\":\"success\",\"data\":"
 
   /// The finished answer.
-  consuming func response() -> Response {
+  consuming func response(_ annotations: SeriesAnnotations? = nil) -> Response {
+    for (name, texts) in [("infos", annotations?.infos ?? []), ("warnings", annotations?.warnings ?? [])]
+    where !texts.isEmpty {
+      text += ",\"\(name)\":"
+      append(texts)
+    }
     text += "}\n"
     return Self.response(text, status: .ok)
   }

@@ -121,7 +121,7 @@ struct PrometheusRoutes {
       engine.options.cancellation = cancellation
       var json = PrometheusJSON()
       json.append(try engine.instant(text, at: time, over: source), at: time)
-      return json.response()
+      return json.response(engine.options.annotations)
     }
   }
 
@@ -159,7 +159,7 @@ struct PrometheusRoutes {
       engine.options.cancellation = cancellation
       var json = PrometheusJSON()
       json.append(try engine.range(text, from: start, through: end, step: step, over: source))
-      return json.response()
+      return json.response(engine.options.annotations)
     }
   }
 
@@ -170,6 +170,7 @@ struct PrometheusRoutes {
     let asked = try parameters.span("timeout") ?? most
     guard asked > 0 else { throw .invalid("timeout", "it must be above zero") }
     options.timeout = .milliseconds(min(asked, most))
+    options.annotations = SeriesAnnotations()
     return QueryEngine(options: options)
   }
 

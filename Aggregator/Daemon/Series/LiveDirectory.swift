@@ -7,6 +7,7 @@ import Synchronization
 final class LiveDirectory: Sendable {
   private let labels: SeriesLabels
   private let shards: Mutex<[[LiveNodeLabels?]]>
+  private let interval = Atomic<Int64>(0)
 
   init(shardCount: Int, labels: SeriesLabels) {
     self.labels = labels
@@ -25,12 +26,20 @@ final class LiveDirectory: Sendable {
   /// What is known of the nodes of a shard, by number.
   func nodes(ofShard shard: Int) -> [LiveNodeLabels?] { shards.withLock { $0[shard] } }
 
+  /// The longest interval of all nodes met, milliseconds; `nil` before the first.
+  var intervalMillisecondsMax: Int64? {
+    let longest = interval.load(ordering: .relaxed)
+    return longest > 0 ? longest : nil
+  }
+
   /// Takes note of nodes and tells what is known of the shard then.
   func add(_ news: [News], toShard shard: Int) -> [LiveNodeLabels?] {
     // Made outside the lock: it takes a while for a nation of nodes.
     let made = news.map { item in
       (item.number, LiveNodeLabels(item.id, item.layout, version: item.layoutVersion, at: item.tick, labels))
     }
+    // Relaxed: a number by itself.
+    for item in news { interval.max(Int64(item.layout.interval.milliseconds), ordering: .relaxed) }
     return shards.withLock { shards in
       for (number, node) in made {
         while shards[shard].count <= number { shards[shard].append(nil) }

@@ -8,7 +8,7 @@ import BongsuSeries
 /// fraction of a millisecond.
 struct LiveNodeFilter {
   let filter: SeriesFilter
-  private let tree: FleetTree
+  let tree: FleetTree
   /// Whether labels that no live series has, and the nation, leave anything at all.
   private let isPossible: Bool
   private let node: [LabelMatcher]
@@ -65,6 +65,14 @@ struct LiveNodeFilter {
   func includes(device labels: LabelSet) -> Bool {
     for matcher in device where !matcher.matches(labels[matcher.name]) { return false }
     return true
+  }
+
+  /// Whether nodes in a rack can be meant.
+  mutating func mayStand(in rack: RackIndex) -> Bool { isPossible && includes(rack) }
+
+  /// Whether nodes can be meant that no fleet file names, or sources of meters.
+  mutating func mayMeanUnassigned() -> Bool {
+    isPossible && (includes(tree.unassignedRack) || standsNowhere && belongsToNobody)
   }
 
   private func includes(name id: NodeID) -> Bool {

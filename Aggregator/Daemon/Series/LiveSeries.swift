@@ -8,7 +8,7 @@ import BongsuSeries
 ///
 /// A series ends three intervals after its last tick: later it carries a stale marker one millisecond behind them. That
 /// is the rule for stored series too, so live and stored ones agree.
-struct LiveSeries: SeriesPart {
+struct LiveSeries: Sendable {
   let engine: IngestEngine
   let tree: FleetTree
   private let directory: LiveDirectory
@@ -29,15 +29,38 @@ struct LiveSeries: SeriesPart {
 
   func canHold(name: String) -> Bool { !name.utf8.contains(0x3A) }
 
+  /// Nodes whose newest row lies behind the end of a selection: what they had before is not in the live table.
+  struct Ahead {
+    var nodes: Set<NodeID> = []
+    var intervalMillisecondsMax: Int32 = 0
+  }
+
+  /// The newest tick that all levels have closed.
+  var newestTick: Tick? { engine.newest?.closed.tick }
+
+  /// The longest interval of all nodes, milliseconds; the longest there may be as long as none is known.
+  var intervalMillisecondsMax: Int64 {
+    directory.intervalMillisecondsMax ?? Int64(BongsuModel.Limits.tickIntervalMillisecondsMax)
+  }
+
+  /// Visits matching series, and names the nodes that it cannot speak for.
+  @discardableResult
   func visit(
     _ selection: SeriesSelection, _ filter: SeriesFilter, _ visit: (LabelSet, SampleBuffer) throws -> Void
-  ) throws {
+  ) throws -> Ahead {
+    var ahead = Ahead()
     var nodes = LiveNodeFilter(filter, tree)
     var buffer = SampleBuffer()
     let wantsDevices = !nodes.device.isEmpty
     try forEachRow(&nodes, columns(filter)) { nodes, labels, row, values in
       let tick = row.tick.unixMilliseconds
-      guard tick >= selection.startMilliseconds, tick <= selection.endMilliseconds else { return }
+      guard tick >= selection.startMilliseconds, tick <= selection.endMilliseconds else {
+        if tick > selection.endMilliseconds {
+          ahead.nodes.insert(labels.id)
+          ahead.intervalMillisecondsMax = max(ahead.intervalMillisecondsMax, labels.layout.interval.milliseconds)
+        }
+        return
+      }
       let staleAt = Self.staleAt(row.tick, labels.layout.interval)
       let isStale = staleAt <= selection.endMilliseconds
       if isStale, selection.wantsNewestOnly { return }
@@ -59,6 +82,7 @@ struct LiveSeries: SeriesPart {
         }
       }
     }
+    return ahead
   }
 
   func visitLabelSets(_ filter: SeriesFilter, _ span: TimeSpan, _ visit: (LabelSet) throws -> Void) throws {
