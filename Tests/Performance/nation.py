@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import nation_fleet
@@ -29,6 +30,13 @@ def processor_seconds(pid):
 def peak_bytes(pid):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def resident_bytes(pid):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
             return int(line.split()[1]) * 1024
     return 0
 
@@ -55,75 +63,120 @@ class Part:
         self.base = 7420 + 100 * number
         self.simulators = -(-nodes // NODES_PER_SIMULATOR)
         self.result = None
+        self.aggregator = None
+        self.running = []
 
     def start(self, name, *command):
-        output = open(self.folder / f"{name}.log", "w")
+        output = open(self.folder / f"{name}.log", "a")
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
     def cli(self, *words):
         environment = dict(os.environ, BONGSU_URL=f"http://127.0.0.1:{self.base + 60}")
         return subprocess.run([self.options.bin / "bongsu", *words], env=environment, capture_output=True, text=True)
 
+    def start_aggregator(self):
+        """Starts it and waits until it takes agents."""
+        self.aggregator = self.start(
+            "aggregator", self.options.bin / "bongsu-aggregator", "--fleet", self.folder / "all.yaml", "--data",
+            self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.base}", "--enrol-listen",
+            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}")
+        self.running.append(self.aggregator)
+        for _ in range(300):
+            try:
+                self.get("/-/ready")
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise SystemExit(f"aggregator {self.number} is not ready after 60 s")
+
+    def start_fleets(self, seconds, *words):
+        fleets = [
+            self.start(
+                f"fleet-{part}", self.options.bin / "bongsu-fleet", "--fleet", self.folder / f"part-{part}.yaml",
+                "--aggregator", f"127.0.0.1:{self.base}", "--keys", self.folder / f"keys-{part}", "--duration",
+                str(seconds), "--grace", "60", "--format", "json", "--seed", str(part), *words)
+            for part in range(1, self.simulators + 1)]
+        self.running += fleets
+        return fleets
+
+    def get(self, path):
+        """One HTTP answer and the seconds it took."""
+        began = time.monotonic()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.base + 60}{path}", timeout=30) as answer:
+            body = answer.read()
+        return body, time.monotonic() - began
+
+    def connected(self):
+        body, seconds = self.get("/api/bongsu/v1/status")
+        return json.loads(body)["nodes"]["connected"], seconds
+
+    def join(self):
+        """Lets every node join once; its keys are kept for the load. Returns the aggregator's processor seconds."""
+        self.start_aggregator()
+        token = self.cli("join-token", "create", "--uses", str(self.nodes), "--format", "json")
+        if token.returncode != 0:
+            raise SystemExit(f"no join token: {token.stderr}")
+        answer = json.loads(token.stdout)
+        words = (answer["tokens"] if "tokens" in answer else answer)[0].values()
+        secret = next(word for word in words if isinstance(word, str) and word.startswith("bongsu1"))
+        before = processor_seconds(self.aggregator.pid)
+        for fleet in self.start_fleets(1, "--join", secret):
+            fleet.wait()
+        seconds = processor_seconds(self.aggregator.pid) - before
+        self.aggregator.terminate()
+        self.aggregator.wait(60)
+        return seconds
+
     def run(self):
         options = self.options
         nation_fleet.main(self.nodes, self.simulators, self.folder)
-        aggregator = self.start(
-            "aggregator", options.bin / "bongsu-aggregator", "--fleet", self.folder / "all.yaml", "--data",
-            self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.base}", "--enrol-listen",
-            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}")
-        running = [aggregator]
         try:
-            for _ in range(100):
-                token = self.cli("join-token", "create", "--uses", str(2 * self.nodes), "--format", "json")
-                if token.returncode == 0:
-                    break
-                time.sleep(0.2)
-            else:
-                raise SystemExit(f"no join token: {token.stderr}")
-            answer = json.loads(token.stdout)
-            secret = (answer["tokens"] if "tokens" in answer else answer)[0]
-            secret = next(value for value in secret.values() if isinstance(value, str) and value.startswith("bongsu1"))
+            join_seconds = self.join()
+            self.start_aggregator()
+            pid = self.aggregator.pid
             begin = options.start_seconds or 10 + self.nodes // 250
-            fleets = [
-                self.start(
-                    f"fleet-{part}", options.bin / "bongsu-fleet", "--fleet", self.folder / f"part-{part}.yaml",
-                    "--aggregator", f"127.0.0.1:{self.base}", "--keys", self.folder / f"keys-{part}", "--join", secret,
-                    "--duration", str(begin + options.seconds), "--grace", "60", "--format", "json", "--seed", str(part))
-                for part in range(1, self.simulators + 1)]
-            running += fleets
-            joined = time.monotonic()
-            time.sleep(begin)
-            connected = json.loads(self.cli("status", "--format", "json").stdout)["nodes"]["connected"]
-            before, at = processor_seconds(aggregator.pid), time.monotonic()
+            before, began = processor_seconds(pid), time.monotonic()
+            fleets = self.start_fleets(begin + options.seconds)
+            answers = []
+            all_connected_after = None
+            while time.monotonic() < began + begin:
+                time.sleep(0.5)
+                connected, seconds = self.connected()
+                answers.append(seconds)
+                if connected == self.nodes and all_connected_after is None:
+                    all_connected_after = time.monotonic() - began
+                    connect_seconds = processor_seconds(pid) - before
+            before, at = processor_seconds(pid), time.monotonic()
             load_before = sum(processor_seconds(fleet.pid) for fleet in fleets)
-            steady = []
-            slowest = 0.0
-            while time.monotonic() < joined + begin + options.seconds - 2:
-                time.sleep(min(10, options.seconds / 4))
-                asked = time.monotonic()
-                self.cli("top", "factories", "--format", "json")
-                slowest = max(slowest, time.monotonic() - asked)
+            cores = load = 0.0
+            while time.monotonic() < began + begin + options.seconds - 2:
+                time.sleep(min(1, options.seconds / 4))
+                answers.append(self.get("/api/bongsu/v1/top/factories")[1])
                 if any(fleet.poll() is not None for fleet in fleets):
                     break
                 now = time.monotonic()
-                steady.append((processor_seconds(aggregator.pid) - before) / (now - at))
+                cores = (processor_seconds(pid) - before) / (now - at)
                 load = (sum(processor_seconds(fleet.pid) for fleet in fleets) - load_before) / (now - at)
-            rates = [fleet.wait() for fleet in fleets]
+            failed = sum(1 for fleet in fleets if fleet.wait() != 0)
             accounts = [json.loads((self.folder / f"fleet-{part}.log").read_text().strip().splitlines()[-1])
                         for part in range(1, self.simulators + 1)]
-            self.wait_until_idle(aggregator.pid)
-            total = processor_seconds(aggregator.pid) - before
+            resident = resident_bytes(pid)
+            self.wait_until_idle(pid)
+            total = processor_seconds(pid) - before
+            answers.sort()
             self.result = {
-                "nodes": self.nodes, "connected": connected, "seconds": options.seconds,
-                "cores_steady": steady[-1] if steady else 0.0, "cores_with_rest": total / options.seconds,
-                "cores_simulators": load, "start_cpu_seconds": before, "peak_bytes": peak_bytes(aggregator.pid),
-                "slowest_command_seconds": slowest, "disk_bytes": disk_bytes(self.folder / "data"),
-                "simulators_failed": sum(1 for rate in rates if rate != 0), "accounts": accounts}
+                "nodes": self.nodes, "connected": connected, "seconds": options.seconds, "cores_steady": cores,
+                "cores_with_rest": total / options.seconds, "cores_simulators": load,
+                "join_cpu_seconds": join_seconds, "all_connected_after": all_connected_after,
+                "connect_cpu_seconds": connect_seconds if all_connected_after else None,
+                "resident_bytes": resident, "peak_bytes": peak_bytes(pid),
+                "answer_median": answers[len(answers) // 2], "answer_p99": answers[len(answers) * 99 // 100],
+                "disk_bytes": disk_bytes(self.folder / "data"), "simulators_failed": failed, "accounts": accounts}
         finally:
-            for process in reversed(running):
+            for process in reversed(self.running):
                 if process.poll() is None:
                     process.terminate()
-            for process in running:
+            for process in self.running:
                 try:
                     process.wait(60)
                 except subprocess.TimeoutExpired:
@@ -161,9 +214,13 @@ def report(results):
     row("cores, steady", lambda r: f"{r['cores_steady']:.3f}")
     row("cores, with all that follows", lambda r: f"{r['cores_with_rest']:.3f}")
     row("cores of the simulators", lambda r: f"{r['cores_simulators']:.3f}")
-    row("processor seconds to join and connect", lambda r: f"{r['start_cpu_seconds']:.1f}")
+    row("processor seconds, all nodes joining", lambda r: f"{r['join_cpu_seconds']:.1f}")
+    row("processor seconds, all nodes connecting", lambda r: f"{r['connect_cpu_seconds'] or float('nan'):.1f}")
+    row("all connected after, s", lambda r: f"{r['all_connected_after'] or float('nan'):.1f}")
+    row("memory at the end, MB", lambda r: f"{r['resident_bytes'] / 1e6:.0f}")
     row("peak memory, MB", lambda r: f"{r['peak_bytes'] / 1e6:.0f}")
-    row("slowest `bongsu top factories`, ms", lambda r: f"{r['slowest_command_seconds'] * 1e3:.0f}")
+    row("HTTP answer, median, ms", lambda r: f"{r['answer_median'] * 1e3:.1f}")
+    row("HTTP answer, p99, ms", lambda r: f"{r['answer_p99'] * 1e3:.1f}")
     for name in sorted({name for r in results for name in r["disk_bytes"]}):
         row(f"disk, {name}, MB", lambda r, name=name: f"{r['disk_bytes'].get(name, 0) / 1e6:.1f}")
     for key in sorted({key for r in results for account in r["accounts"] for key in account if "latency" in key}):
