@@ -81,7 +81,7 @@ let package = Package(
     module("BongsuProcess", "Sources/Process"),
 
     // Agents: what runs on nodes.
-    module("BongsuDevices", "Agents/Devices", ["BongsuModel"]),
+    module("BongsuDevices", "Agents/Devices", ["BongsuModel", "CBongsuPlatform"]),
     module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel"]),
     module(
       "BongsuSpool", "Agents/Spool", ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire"],

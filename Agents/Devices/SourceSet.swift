@@ -35,6 +35,8 @@ public struct SourceSet {
   ) throws(SourceSetError) -> any DeviceSource {
     switch specification {
     case .nvml(let library): NVMLSource(library: library, interval: interval)
+    case .amd(let sysfsRoot): SysfsGPUSource(.amd, sysfsRoot: sysfsRoot)
+    case .intel(let sysfsRoot): SysfsGPUSource(.intel, sysfsRoot: sysfsRoot)
     case .host(let sysfsRoot): HostSource(sysfsRoot: sysfsRoot)
     case .replay(let options): try ReplaySource(options)
     case .simulated(let configuration): SimulatedSource(configuration, interval: interval)

@@ -3,13 +3,17 @@ import BongsuModel
 /// One `--source` argument or config entry, parsed: which source to open and how.
 ///
 ///     nvml[:LIBRARY]       NVIDIA GPUs by NVML, library opened at run time
-///     host[:SYSROOT]       processors and supply by the kernel's powercap and hwmon
+///     amd[:SYSROOT]        AMD GPUs by the kernel's device tree
+///     intel[:SYSROOT]      Intel GPUs, likewise
+///     host[:SYSROOT]       processors and supply by the kernel's powercap and hwmon, and IPMI
 ///     replay:FILE[,loop][,speed=N][,run=NAME][,node=NAME][,model=NAME][,key=TEXT]    a recording as live input
 ///     simulated[:gpus=N,model=NAME,seed=N,jobs=N,work=KIND,meter]                    a generated node
 ///
 /// File names with commas cannot be written.
 public enum SourceSpecification: Hashable, Sendable {
   case nvml(library: String)
+  case amd(sysfsRoot: String)
+  case intel(sysfsRoot: String)
   case host(sysfsRoot: String)
   case replay(ReplayOptions)
   case simulated(SimulatedNode.Configuration)
@@ -29,6 +33,8 @@ public enum SourceSpecification: Hashable, Sendable {
     let (kind, rest) = Self.split(text, at: ":")
     switch kind {
     case "nvml": self = .nvml(library: try Self.path(rest, kind: kind) ?? Self.defaultLibrary)
+    case "amd": self = .amd(sysfsRoot: try Self.path(rest, kind: kind) ?? Self.defaultSysfsRoot)
+    case "intel": self = .intel(sysfsRoot: try Self.path(rest, kind: kind) ?? Self.defaultSysfsRoot)
     case "host": self = .host(sysfsRoot: try Self.path(rest, kind: kind) ?? Self.defaultSysfsRoot)
     case "replay": self = .replay(try Self.replay(rest ?? ""))
     case "simulated": self = .simulated(try Self.simulated(rest ?? ""))
@@ -157,7 +163,7 @@ public enum SourceSpecificationError: Error, Hashable, Sendable, CustomStringCon
   public var description: String {
     switch self {
     case .unknownKind(let kind):
-      "unknown source '\(kind)'; expected nvml, host, replay:FILE or simulated"
+      "unknown source '\(kind)'; expected nvml, amd, intel, host, replay:FILE or simulated"
     case .missing(let kind, let what):
       "source \(kind) needs \(what)"
     case .unknownOption(let kind, let option, let expected):

@@ -42,8 +42,8 @@ struct SourceSpecificationTests {
   }
 
   private static let refused: [(String, String)] = [
-    ("", "unknown source ''; expected nvml, host, replay:FILE or simulated"),
-    ("cuda", "unknown source 'cuda'; expected nvml, host, replay:FILE or simulated"),
+    ("", "unknown source ''; expected nvml, amd, intel, host, replay:FILE or simulated"),
+    ("cuda", "unknown source 'cuda'; expected nvml, amd, intel, host, replay:FILE or simulated"),
     ("nvml:", "source nvml needs a path after the colon"),
     ("host:", "source host needs a path after the colon"),
     ("replay", "source replay needs a file name, as in replay:run.csv,loop"),

@@ -17,7 +17,7 @@ struct HouseRulesTests {
     "Sources/Series": ["BongsuModel"],
     "Sources/Metrics": [],
     "Sources/Process": [],
-    "Agents/Devices": ["BongsuModel"],
+    "Agents/Devices": ["BongsuModel", "CBongsuPlatform"],
     "Agents/Sampling": ["BongsuDevices", "BongsuModel"],
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
     "Agents/Delivery": [

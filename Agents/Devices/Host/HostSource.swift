@@ -6,6 +6,7 @@ import Glibc
 ///     powercap   class/powercap/intel-rapl:N   energy of processor packages and their memory (Intel and AMD)
 ///     hwmon      power_meter                   power of the whole machine (acpi_power_meter)
 ///     hwmon      "CPU Power Socket N"          power of Grace processors
+///     IPMI       DCMI Get Power Reading        power of the whole machine, where no hwmon meter gives it
 ///
 /// Energy counters wrap within minutes and start anywhere; they are extended and start at zero here. Processor power is
 /// the counter's difference over the time between readings, unless a sensor gives it. Sums over packages are absent when
@@ -26,12 +27,14 @@ public final class HostSource: DeviceSource {
   private var memories = EnergyZones()
   private var processorSensors = PowerSensors()
   private var machineSensors = PowerSensors()
+  private let openPort: () throws(SysfsError) -> any IPMIPort
+  private var controller: DCMIMeter?
   private var inventory = SourceInventory.empty
   private var lastEnergy: (microjoules: Int64, nanoseconds: Int64)?
 
   /// Looks below `sysfsRoot`, which is `/sys` but in tests and containers.
   public convenience init(sysfsRoot: String = SourceSpecification.defaultSysfsRoot) {
-    self.init(sysfsRoot: sysfsRoot) {
+    self.init(sysfsRoot: sysfsRoot, openPort: { () throws(SysfsError) in try KernelIPMIPort(path: "/dev/ipmi0") }) {
       var time = timespec()
       // SAFETY: the call writes one timespec.
       unsafe clock_gettime(CLOCK_MONOTONIC, &time)
@@ -39,8 +42,15 @@ public final class HostSource: DeviceSource {
     }
   }
 
-  init(sysfsRoot: String, monotonicNanoseconds: @escaping () -> Int64) {
+  init(
+    sysfsRoot: String,
+    openPort: @escaping () throws(SysfsError) -> any IPMIPort = { () throws(SysfsError) in
+      throw SysfsError(path: "/dev/ipmi0", errno: ENOENT)
+    },
+    monotonicNanoseconds: @escaping () -> Int64
+  ) {
     root = sysfsRoot
+    self.openPort = openPort
     self.monotonicNanoseconds = monotonicNanoseconds
   }
 
@@ -49,6 +59,7 @@ public final class HostSource: DeviceSource {
     memories.replace([])
     processorSensors.files = []
     machineSensors.files = []
+    controller = nil
     lastEnergy = nil
     condition = .released
   }
@@ -57,8 +68,9 @@ public final class HostSource: DeviceSource {
     var refused: SysfsError?
     findEnergyZones(&refused)
     findPowerSensors(&refused)
+    findController(&refused)
     var metrics = Set(inventory.columns.map(\.id))
-    if !machineSensors.files.isEmpty { metrics.insert(.nodePower) }
+    if !machineSensors.files.isEmpty || controller != nil { metrics.insert(.nodePower) }
     if !packages.files.isEmpty { metrics.insert(.nodeCPUEnergy) }
     if !memories.files.isEmpty { metrics.insert(.nodeDRAMEnergy) }
     if !packages.files.isEmpty || !processorSensors.files.isEmpty { metrics.insert(.nodeCPUPower) }
@@ -76,7 +88,7 @@ public final class HostSource: DeviceSource {
     for (index, column) in inventory.columns.enumerated() {
       let reading: Int64? =
         switch column.id {
-        case .nodePower: machineSensors.milliwatts()
+        case .nodePower: machineSensors.milliwatts() ?? controller?.milliwatts(at: now)
         case .nodeCPUEnergy: energy.map { $0 / 1000 }
         case .nodeDRAMEnergy: memories.microjoules().map { $0 / 1000 }
         case .nodeCPUPower: processorPower
@@ -144,10 +156,28 @@ public final class HostSource: DeviceSource {
     }
   }
 
+  /// The management controller, where no sensor of the kernel gives the machine's power.
+  private func findController(_ refused: inout SysfsError?) {
+    guard machineSensors.files.isEmpty, controller == nil else { return }
+    do throws(SysfsError) {
+      let meter = DCMIMeter(try openPort())
+      // Many controllers know no power; one that has not answered is asked again when the source is looked at next.
+      if meter.firstMilliwatts(now: monotonicNanoseconds) != nil { controller = meter }
+    } catch {
+      if !error.isMissing { refused = refused ?? error }
+    }
+  }
+
   private func updateCondition(_ refused: SysfsError?) {
     var found: [String] = []
     var missing: [String] = []
-    if machineSensors.files.isEmpty { missing.append("machine power") } else { found.append("machine power") }
+    if !machineSensors.files.isEmpty {
+      found.append("machine power")
+    } else if controller != nil {
+      found.append("machine power by IPMI")
+    } else {
+      missing.append("machine power")
+    }
     if !packages.files.isEmpty {
       found.append("energy of \(packages.files.count) processor packages")
     } else if !processorSensors.files.isEmpty {
@@ -166,70 +196,5 @@ public final class HostSource: DeviceSource {
     } else {
       condition = .available(list + (missing.isEmpty ? "" : "; no \(missing.joined(separator: ", "))"))
     }
-  }
-}
-
-/// A number of the device tree that several places may hold.
-final class SharedNumber {
-  private let number: SysfsNumber
-
-  init(path: String) throws(SysfsError) { number = try SysfsNumber(path: path) }
-
-  func read() -> Int64? { number.read() }
-}
-
-/// Energy counters that are added up.
-struct EnergyZones {
-  struct File {
-    let zone: String
-    let number: SharedNumber
-    /// Where the counter wraps, microjoules.
-    let range: Int64?
-    var counter = CounterExtension()
-  }
-
-  private(set) var files: [File] = []
-  /// Counts of zones whose files are closed.
-  private var counters: [String: CounterExtension] = [:]
-
-  /// Takes newly opened files in place of those before; zones go on with their counts, also after having been away.
-  mutating func replace(_ opened: [File]) {
-    for file in files { counters[file.zone] = file.counter }
-    files = opened.map { file in
-      var file = file
-      file.counter = counters[file.zone] ?? file.counter
-      return file
-    }
-  }
-
-  /// The sum of all counters since each was first read, `nil` when one cannot be read or there is none.
-  mutating func microjoules() -> Int64? {
-    guard !files.isEmpty else { return nil }
-    var sum: Int64 = 0
-    var isComplete = true
-    for index in files.indices {
-      if let reading = files[index].number.read() {
-        sum &+= files[index].counter.add(reading, range: files[index].range)
-      } else {
-        isComplete = false
-      }
-    }
-    return isComplete ? sum : nil
-  }
-}
-
-/// Power sensors in microwatts that are added up.
-struct PowerSensors {
-  var files: [SharedNumber] = []
-
-  /// The sum of all, `nil` when one cannot be read or there is none.
-  func milliwatts() -> Int64? {
-    guard !files.isEmpty else { return nil }
-    var sum: Int64 = 0
-    for file in files {
-      guard let microwatts = file.read() else { return nil }
-      sum &+= microwatts
-    }
-    return sum / 1000
   }
 }

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/ipmi.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -107,6 +109,29 @@ static inline int bongsu_signalfd_take(int fd) {
   struct signalfd_siginfo info;
   long r = read(fd, &info, sizeof info);
   return r < 0 ? -errno : r == (long)sizeof info ? (int)info.ssi_signo : -EIO;
+}
+
+/* Hands a command for the management controller of this machine to the kernel; its answer carries the same id. */
+static inline int bongsu_ipmi_send(int fd, uint8_t netfn, uint8_t command, long id, const uint8_t *data,
+                                   uint16_t length) {
+  struct ipmi_system_interface_addr address = {
+      .addr_type = IPMI_SYSTEM_INTERFACE_ADDR_TYPE, .channel = IPMI_BMC_CHANNEL, .lun = 0};
+  struct ipmi_req request = {.addr = (unsigned char *)&address,
+                             .addr_len = sizeof address,
+                             .msgid = id,
+                             .msg = {.netfn = netfn, .cmd = command, .data_len = length, .data = (unsigned char *)data}};
+  return ioctl(fd, IPMICTL_SEND_COMMAND, &request) < 0 ? -errno : 0;
+}
+
+/* Takes an answer: its bytes (the completion code first) and id. The number of bytes, -EAGAIN when there is none yet,
+ * -EMSGSIZE when it was cut. */
+static inline int bongsu_ipmi_receive(int fd, long *id, uint8_t *data, uint16_t capacity) {
+  struct ipmi_addr address;
+  struct ipmi_recv answer = {
+      .addr = (unsigned char *)&address, .addr_len = sizeof address, .msg = {.data = data, .data_len = capacity}};
+  if (ioctl(fd, IPMICTL_RECEIVE_MSG_TRUNC, &answer) < 0) return -errno;
+  *id = answer.msgid;
+  return answer.msg.data_len;
 }
 
 /* Names the calling thread as `top -H` and debuggers show it; the kernel keeps the first 15 bytes. */

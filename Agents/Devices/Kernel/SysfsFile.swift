@@ -30,11 +30,21 @@ struct SysfsNumber: ~Copyable {
   }
 }
 
+/// A number of the device tree that several places may hold.
+final class SharedNumber {
+  private let number: SysfsNumber
+
+  init(path: String) throws(SysfsError) { number = try SysfsNumber(path: path) }
+
+  func read() -> Int64? { number.read() }
+}
+
 /// A file of the device tree that cannot be opened.
 struct SysfsError: Error, Hashable, Sendable, CustomStringConvertible {
   let path: String
   let errno: Int32
 
+  var isMissing: Bool { errno == ENOENT || errno == ENOTDIR }
   var isPermission: Bool { errno == EACCES || errno == EPERM }
 
   var description: String { "cannot read \(path): \(unsafe String(cString: strerror(errno)))" }
@@ -58,14 +68,18 @@ enum Sysfs {
   }
 
   /// The first line of the file at `path`, `nil` when it cannot be read.
-  static func line(_ path: String) -> String? {
+  static func line(_ path: String) -> String? { lines(path).first }
+
+  /// The lines of a small file; none when it cannot be read.
+  static func lines(_ path: String) -> [String] {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { return nil }
+    guard file >= 0 else { return [] }
     defer { _ = close(file) }
-    var bytes = [UInt8](repeating: 0, count: 256)
+    var bytes = [UInt8](repeating: 0, count: 1024)
     // SAFETY: at most as many bytes are written as the array has.
     let count = unsafe read(file, &bytes, bytes.count)
-    guard count > 0 else { return nil }
-    return String(decoding: bytes[..<count].prefix { $0 != 0x0A }, as: UTF8.self)
+    guard count > 0 else { return [] }
+    return bytes[..<count].split(separator: 0x0A, omittingEmptySubsequences: false)
+      .map { String(decoding: $0, as: UTF8.self) }
   }
 }
