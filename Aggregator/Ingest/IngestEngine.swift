@@ -124,6 +124,12 @@ public final class IngestEngine: Sendable {
   /// The newest tick on every level; `nil` before the first.
   public var newest: RollupSnapshot? { collector.newest }
 
+  /// The ticks of the last minutes on every level.
+  public var recentTicks: RecentTicks { collector.recent }
+
+  /// Every tick that closes from now on; see ``ClosedTickFeed``.
+  public func closedTicks() -> ClosedTickFeed { collector.subscribe() }
+
   /// How the journals are, together.
   public var journal: JournalReport {
     var report = JournalReport()

@@ -27,4 +27,9 @@ public enum IngestLimits {
   static let checkpointNodesPerTurn = 256
   /// How long the keeper waits for a shard's checkpoint before it goes on without, milliseconds.
   static let checkpointPatienceMilliseconds: Int64 = 10_000
+
+  /// Ticks kept in memory for questions about now: five minutes at 1 s.
+  public static let recentTicksMax = 300
+  /// Bytes that they may take. A nation of 10 factories, 60 halls and 40 allocations needs 0.1 MB a tick.
+  public static let recentTickBytesMax = 64 << 20
 }

@@ -68,3 +68,54 @@ public struct ClosedTick: Sendable {
   /// The cell of the whole nation, as number 0 of its table.
   public var nation: CellTable { tables[RollupLevel.nation.rawValue] }
 }
+
+extension ClosedTick {
+  /// Forms the powers with cooling and losses from the totals: `read` gives what a meter was read to show, mW, `nil`
+  /// where it was not.
+  mutating func formPowers(read: (Int) -> Int64?) {
+    for (index, meter) in plan.tree.meters.enumerated() {
+      var power = MeterPower()
+      if let milliwatts = read(index) {
+        power = MeterPower(milliwatts: milliwatts, isRead: true)
+      } else {
+        let pue = Int64(meter.puePermille)
+        power.milliwatts = self[.meter].totalMilliwatts(index) &* pue / 1000
+        power.estimatedMilliwatts = self[.meter].estimatedMilliwatts(index) &* pue / 1000
+      }
+      meterPower[index] = power
+    }
+    for factory in factoryPower.indices { factoryPower[factory] = 0 }
+    for (index, meter) in plan.tree.meters.enumerated() {
+      factoryPower[meter.factory.position] &+= meterPower[index].milliwatts
+    }
+    for (hall, entry) in plan.tree.halls.enumerated() where entry.meter == nil {
+      let pue = Int64(plan.tree[entry.factory].puePermille)
+      factoryPower[entry.factory.position] &+= self[.hall].totalMilliwatts(hall) &* pue / 1000
+    }
+  }
+
+  /// Adds a correction of the same tick, as ``LevelRollup/correction(_:)`` formed it: late rows enter as if they had been
+  /// in time. Meters that were read late replace what they showed.
+  public mutating func apply(_ correction: ClosedTick) {
+    precondition(
+      correction.tick == tick, "correction of \(correction.tick.unixMilliseconds) for \(tick.unixMilliseconds)")
+    for level in RollupLevel.allCases where tables[level.rawValue].count == correction[level].count {
+      tables[level.rawValue].add(correction[level])
+    }
+    let shown = meterPower
+    formPowers { meter in
+      if correction.meterPower[meter].isRead { return correction.meterPower[meter].milliwatts }
+      return shown[meter].isRead ? shown[meter].milliwatts : nil
+    }
+  }
+
+  /// The tick without its racks, which are most of its memory; their table has no cell then.
+  public var withoutRacks: ClosedTick {
+    var copy = self
+    copy.tables[RollupLevel.rack.rawValue] = CellTable(count: 0)
+    return copy
+  }
+
+  /// Bytes that the tables take.
+  public var byteCount: Int { tables.reduce(0) { $0 + $1.words.count * 8 } }
+}

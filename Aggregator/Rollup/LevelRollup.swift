@@ -129,28 +129,10 @@ public struct LevelRollup: Sendable {
   }
 
   private mutating func formMeters(at tick: Tick) {
-    let interval = Int64(closed.interval.milliseconds)
-    for (index, meter) in plan.tree.meters.enumerated() {
-      let table = closed[.meter]
-      var power = ClosedTick.MeterPower()
-      let reading = meterReadings[index]
-      let age = reading.time == .min ? Int64.max : tick.unixMilliseconds - reading.time
-      if age <= Int64(Limits.liveIntervals) * interval {
-        power = .init(milliwatts: reading.milliwatts, estimatedMilliwatts: 0, isRead: true)
-      } else {
-        let pue = Int64(meter.puePermille)
-        power.milliwatts = table.totalMilliwatts(index) &* pue / 1000
-        power.estimatedMilliwatts = table.estimatedMilliwatts(index) &* pue / 1000
-      }
-      closed.meterPower[index] = power
-    }
-    for factory in closed.factoryPower.indices { closed.factoryPower[factory] = 0 }
-    for (index, meter) in plan.tree.meters.enumerated() {
-      closed.factoryPower[meter.factory.position] &+= closed.meterPower[index].milliwatts
-    }
-    for (hall, entry) in plan.tree.halls.enumerated() where entry.meter == nil {
-      let pue = Int64(plan.tree[entry.factory].puePermille)
-      closed.factoryPower[entry.factory.position] &+= closed[.hall].totalMilliwatts(hall) &* pue / 1000
+    let patience = Int64(Limits.liveIntervals) * Int64(closed.interval.milliseconds)
+    closed.formPowers { meter in
+      let reading = meterReadings[meter]
+      return reading.time != .min && tick.unixMilliseconds - reading.time <= patience ? reading.milliwatts : nil
     }
   }
 
