@@ -7,13 +7,13 @@ import Testing
 
 @Suite("ticks of the last minutes")
 struct RecentTicksTests {
-  private static let start = Tick(unixMilliseconds: 1_800_000_000_000)
-  private static let plan = RollupPlan(TestFleet.tree)
+  static let start = Tick(unixMilliseconds: 1_800_000_000_000)
+  static let plan = RollupPlan(TestFleet.tree)
 
-  private static func tick(_ second: Int) -> Tick { start.advanced(by: second, of: .second) }
+  static func tick(_ second: Int) -> Tick { start.advanced(by: second, of: .second) }
 
   /// Closes `seconds` ticks into `collector`; nodes for which `isLate` holds come afterwards.
-  private static func run(_ collector: TickCollector, seconds: Int, isLate: (NodeID, Int) -> Bool = { _, _ in false }) {
+  static func run(_ collector: TickCollector, seconds: Int, isLate: (NodeID, Int) -> Bool = { _, _ in false }) {
     var shard = ShardRollup(plan, first: start, keepsSketches: false)
     let members = TestFleet.nodes.map { ($0, shard.join($0, layout: TestFleet.layout)) }
     var frame = LeafFrame(tick: start)
@@ -122,5 +122,39 @@ struct RecentTicksTests {
     task.cancel()
     await task.value
     #expect(collector.listenerCount == 0)
+  }
+}
+
+extension RecentTicksTests {
+  @Test("a question for windows gets those that the kept ticks cover whole, with the numbers of their ticks")
+  func windows() throws {
+    let collector = TickCollector(plan: Self.plan, shardCount: 1)
+    Self.run(collector, seconds: 95)
+    let recent = collector.recent
+    let series = try #require(
+      RollupSeries.all.first { $0.metric == "bongsu_gpu_power_watts" && $0.operation == "sum" })
+    let level = TierLevel.rollup(.nation)
+    // Ticks 0 to 94 of a minute that began before them, of a whole one, and of one that goes on.
+    let extent = try #require(recent.extent(level, .minute))
+    #expect(extent == Self.tick(60)...Self.tick(60))
+    var answers = 0
+    try recent.visit(TierQuestion(level, .minute, in: Self.tick(-900)...Self.tick(900), [series])) { group, course in
+      answers += 1
+      #expect(group.labels.map(\.value) == ["test"])
+      #expect(course.ends == [Self.tick(60).unixMilliseconds])
+      let sums = (1...60).flatMap { second in
+        TestFleet.nodes.map { TestFleet.row($0, Self.tick(second).unixMilliseconds)[0..<8].reduce(0, +) }
+      }
+      #expect(abs(course.values[0][0] - Double(sums.reduce(0, +)) / 60 / 1000) < 1e-6)
+      return true
+    }
+    #expect(answers == 1)
+    var ticks: [Int64] = []
+    try recent.visit(TierQuestion(level, .second, in: Self.tick(90)...Self.tick(900), [series])) { _, course in
+      ticks += course.ends
+      return true
+    }
+    #expect(ticks == (90...94).map { Self.tick($0).unixMilliseconds })
+    #expect(recent.extent(.rollup(.rack), .tenSeconds) == nil && recent.extent(.node, .minute) == nil)
   }
 }
