@@ -34,6 +34,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -50,6 +51,7 @@ let package = Package(
     .library(name: $0, targets: [$0])
   },
   dependencies: [
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -104,7 +106,7 @@ let package = Package(
       "bongsu-fleet", "Agents/FleetSimulator",
       [
         "BongsuCodec", "BongsuDevices", "BongsuEnrolment", "BongsuFleet", "BongsuModel", "BongsuSampling",
-        "BongsuTransport", "BongsuWire", argumentParser,
+        "BongsuTransport", "BongsuWire", argumentParser, histogram, yams,
       ]),
 
     // Aggregator: what runs in the middle.
@@ -175,6 +177,8 @@ let package = Package(
     tests("CLITests", ["bongsu", "BongsuAPI", "BongsuReports", "FixtureAggregator"]),
     tests("CodecTests", ["BongsuCodec", "BongsuModel", "BongsuTestKit"]),
     tests("DevicesTests", ["BongsuDevices", "BongsuSampling", "BongsuModel", "BongsuTestKit"]),
+    tests(
+      "FleetSimulatorTests", ["bongsu-fleet", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests("FleetTests", ["BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests(
       "EnrolmentTests",

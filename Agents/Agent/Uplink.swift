@@ -154,6 +154,7 @@ final class Uplink: TickSource, @unchecked Sendable {
           "uplink",
           "\(count) rows from tick \(first.tick.unixMilliseconds) to \(last.tick.unixMilliseconds) were dropped: "
             + "the disk or the network thread is stuck")
+        session.lose(sampled: count, from: TickStamp(first), through: TickStamp(last), .now(), &host)
       }
     }
   }

@@ -22,6 +22,15 @@ struct FleetCommand: ParsableCommand {
       the next run:
         bongsu-fleet --fleet fleet.yaml --nodes 320 --keys fleet.keys --join "$(bongsu join-token create --uses 320)"
         bongsu-fleet --fleet fleet.yaml --nodes 320 --keys fleet.keys
+
+      A scenario file says what happens when, one event a line:
+        events:
+          - at 30s: factory sk power +20 % over 5 s
+          - at 60s: 10 % of samsung nodes vanish for 30 s
+
+      [SHARE of] all | factory ID | hall FACTORY/HALL | rack FACTORY/HALL/RACK | allocation PATH | node NAME | NAME
+      power ±SHARE [over TIME] | power normal [over TIME] | ramp to SHARE [over TIME] | vanish | return | \
+      lose network | regain network | flap every TIME | clock ±TIME | clock right | fail | recover  [for TIME]
       """)
 
   @Option(help: "The fleet file whose nodes are simulated.")
@@ -38,6 +47,9 @@ struct FleetCommand: ParsableCommand {
 
   @Option(help: "How many nodes, spread over all factories and allocations; all of them when left out.")
   var nodes: Int?
+
+  @Option(help: "Scenario file: what factories work on, what fails, what happens when; see ops/scenarios.")
+  var scenario: String?
 
   @Option(help: "Distance between ticks, such as 1s or 100ms.")
   var interval = "1s"
@@ -94,6 +106,7 @@ struct FleetCommand: ParsableCommand {
   func run() throws {
     let interval = try tickInterval()
     let tree = try loadFleet()
+    let scenario = try loadScenario()
     let now = Tick(unixMilliseconds: ClockReading.now().unixMilliseconds)
     let chosen = NodeSelection.spread(
       nodes ?? tree.nodes.count, over: tree, at: now, excluded: Set(exclude.compactMap { NodeID($0) }))
@@ -104,7 +117,7 @@ struct FleetCommand: ParsableCommand {
     let keys = try enrolledKeys(of: chosen.map { tree[$0].id })
     let load = try FleetLoad(
       tree: tree, nodes: chosen, interval: interval, endpoint: endpoint(keys), keys: keys, seed: seed,
-      threads: threads, isVerbose: verbose)
+      threads: threads, scenario: (scenario, path: self.scenario ?? ""), isVerbose: verbose)
     try load.run(seconds: duration, graceSeconds: grace, format: format)
   }
 
@@ -115,6 +128,11 @@ struct FleetCommand: ParsableCommand {
     } catch {
       throw FailedRun("\(error)")
     }
+  }
+
+  private func loadScenario() throws -> Scenario {
+    guard let path = scenario else { return Scenario() }
+    return try ScenarioFile.load(path)
   }
 
   /// The keys of `nodes`, all of them joined; `nil` for sessions in the clear.

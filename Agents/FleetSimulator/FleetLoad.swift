@@ -11,13 +11,21 @@ final class FleetLoad {
   private let workers: [SimulationThread]
   private let nodeCount: Int
   private let gpuCount: Int
+  private let announcements: [ScenarioPlan.Announcement]
 
-  /// Makes the agents of `nodes`. Nodes of one allocation at one factory work on jobs of 16 nodes each, so that their
-  /// GPUs step together as in a training run.
+  /// Makes the agents of `nodes`, which do what `scenario` says.
+  ///
+  /// - Throws: ``ScenarioUnusable`` when the scenario names what the fleet does not have.
   init(
     tree: FleetTree, nodes: [NodeIndex], interval: TickInterval, endpoint: String, keys: FleetKeys?, seed: UInt64,
-    threads: Int, isVerbose: Bool
+    threads: Int, scenario: (Scenario, path: String), isVerbose: Bool
   ) throws {
+    let now = Tick(unixMilliseconds: ClockReading.now().unixMilliseconds)
+    let plan = try ScenarioPlan(
+      scenario.0, path: scenario.path, tree: tree, nodes: nodes, at: now, seed: Self.mixed(seed, 1 << 50))
+    let mix = try JobMix(scenario.0.mixes, path: scenario.path, tree: tree, seed: Self.mixed(seed, 1 << 51))
+    let failures = scenario.0.failures
+    announcements = plan.announcements
     let transport = try Context(ioThreads: 1, socketsMax: min(65_535, nodes.count + 64))
     var workers: [SimulationThread] = []
     for thread in 0..<threads {
@@ -25,7 +33,12 @@ final class FleetLoad {
         let node = nodes[position]
         return AgentPlan(
           node: tree[node].id, security: try keys?.security(of: tree[node].id) ?? .plain,
-          generator: Self.configuration(of: node, in: tree, seed: seed),
+          generator: Self.configuration(of: node, in: tree, mix.work(of: node), seed: seed),
+          course: NodeCourse(
+            plan.instructions[node] ?? [],
+            outages: RandomOutages(
+              perHundredThousandAndMinute: failures.nodesPerHundredThousandAndMinute,
+              downMilliseconds: failures.downMilliseconds, seed: Self.mixed(seed, UInt64(node.position) | 1 << 52))),
           seed: Self.mixed(seed, UInt64(node.position)))
       }
       workers.append(
@@ -43,12 +56,13 @@ final class FleetLoad {
   /// - Throws: ``FailedRun`` when rows are left unacknowledged or were lost.
   func run(seconds: Int?, graceSeconds: Int, format: ReportFormat) throws {
     let stop = StopRequest()
-    if format == .table { print("simulating \(nodeCount) nodes with \(gpuCount) GPUs") }
+    say("simulating \(nodeCount) nodes with \(gpuCount) GPUs", format)
     let started = Date()
+    let startedAt = ClockReading.now().boottimeMilliseconds
     let threads = workers.map { worker in
       let thread = Thread {
         do {
-          try worker.run(graceMilliseconds: Int64(graceSeconds) * 1000)
+          try worker.run(startedAt: startedAt, graceMilliseconds: Int64(graceSeconds) * 1000)
         } catch {
           FileHandle.standardError.write(Data("bongsu-fleet: \(error)\n".utf8))
           stop.request()
@@ -59,18 +73,27 @@ final class FleetLoad {
       return thread
     }
     var shownAt = 0
+    var announced = 0
     while !stop.isRequested, seconds.map({ Date().timeIntervalSince(started) < Double($0) }) ?? true {
       stop.wait(milliseconds: 200)
       let elapsed = Int(Date().timeIntervalSince(started))
-      if format == .table, elapsed >= shownAt + 10 {
+      while announced < announcements.count, announcements[announced].atMilliseconds <= elapsed * 1000 {
+        let event = announcements[announced]
+        say("\(event.atMilliseconds / 1000) s: \(event.text) (\(event.nodes) nodes)", format)
+        announced += 1
+      }
+      if elapsed >= shownAt + 10 {
         shownAt = elapsed
-        print(FleetAccount(workers.map(\.snapshot)).progress(seconds: elapsed))
+        say(FleetAccount(workers.map(\.snapshot)).progress(seconds: elapsed), format)
       }
     }
     for worker in workers { worker.requestStop() }
     while threads.contains(where: { !$0.isFinished }) { usleep(20_000) }
     let account = FleetAccount(workers.map(\.snapshot))
-    print(format == .json ? account.json(nodes: nodeCount, gpus: gpuCount) : account.table)
+    let ran = Date().timeIntervalSince(started)
+    print(
+      format == .json
+        ? account.json(nodes: nodeCount, gpus: gpuCount, seconds: ran) : account.table(seconds: ran))
     if account.rowsUnacknowledged > 0 || account.counts.rowsLost > 0 {
       throw FailedRun(
         "\(account.rowsUnacknowledged) rows are not acknowledged and \(account.counts.rowsLost) lost"
@@ -79,13 +102,21 @@ final class FleetLoad {
     }
   }
 
+  /// What happens while it runs, for people: beside the account, which alone stands on standard output as JSON.
+  private func say(_ line: String, _ format: ReportFormat) {
+    if format == .table {
+      print(line)
+    } else {
+      FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+  }
+
   private static func configuration(
-    of node: NodeIndex, in tree: FleetTree, seed: UInt64
+    of node: NodeIndex, in tree: FleetTree, _ work: JobMix.Work, seed: UInt64
   ) -> SimulatedNode.Configuration {
-    let rack = tree[node].rack
-    let job = UInt64(tree.factory(of: rack).position) << 32 | UInt64(node.position / 16)
     var configuration = SimulatedNode.Configuration(
-      model: tree.model(of: node), seed: mixed(seed, UInt64(node.position) << 1 | 1), jobSeed: mixed(seed, job))
+      model: tree.model(of: node), seed: mixed(seed, UInt64(node.position) << 1 | 1), jobSeed: mixed(seed, work.job),
+      workload: work.workload)
     configuration.gpuCount = tree[node].gpus
     return configuration
   }
@@ -93,54 +124,5 @@ final class FleetLoad {
   private static func mixed(_ seed: UInt64, _ value: UInt64) -> UInt64 {
     var stream = SeedStream(state: seed ^ (value &* 0xD6E8_FEB8_6659_FD93))
     return stream.next()
-  }
-}
-
-/// The sum over all threads.
-struct FleetAccount {
-  private(set) var counts = LoadCounts()
-  private(set) var agents = 0
-  private(set) var established = 0
-  private(set) var rowsNumbered: UInt64 = 0
-  private(set) var rowsDurable: UInt64 = 0
-  private(set) var spoolBytes = 0
-
-  init(_ snapshots: [SimulationThread.Snapshot]) {
-    for snapshot in snapshots {
-      agents += snapshot.agents
-      established += snapshot.established
-      rowsNumbered += snapshot.rowsNumbered
-      rowsDurable += snapshot.rowsDurable
-      spoolBytes += snapshot.spoolBytes
-      counts.add(snapshot.counts)
-    }
-  }
-
-  var rowsUnacknowledged: UInt64 { rowsNumbered - min(rowsNumbered, rowsDurable) }
-
-  func progress(seconds: Int) -> String {
-    "\(seconds) s: \(established) of \(agents) connected, \(counts.rowsSampled) rows sampled, "
-      + "\(rowsDurable) acknowledged, \(counts.blocksResent) blocks resent, \(spoolBytes) bytes spooled"
-  }
-
-  var table: String {
-    rows.map { $0.0 + String(repeating: " ", count: 22 - $0.0.count) + $0.1 }.joined(separator: "\n")
-  }
-
-  func json(nodes: Int, gpus: Int) -> String {
-    let fields = [("nodes", "\(nodes)"), ("gpus", "\(gpus)")] + rows
-    let body = fields.map { "\"\($0.0.replacingOccurrences(of: " ", with: "_"))\": \($0.1)" }
-    return "{" + body.joined(separator: ", ") + "}"
-  }
-
-  private var rows: [(String, String)] {
-    [
-      ("rows sampled", "\(counts.rowsSampled)"), ("blocks sent", "\(counts.blocksSent)"),
-      ("blocks resent", "\(counts.blocksResent)"), ("rows acknowledged", "\(rowsDurable)"),
-      ("rows unacknowledged", "\(rowsUnacknowledged)"), ("rows spooled", "\(counts.rowsSpooled)"),
-      ("rows lost", "\(counts.rowsLost)"), ("blocks rejected", "\(counts.rejects)"),
-      ("bytes sent", "\(counts.bytesSent)"), ("bytes received", "\(counts.bytesReceived)"),
-      ("sessions welcomed", "\(counts.welcomes)"), ("sessions ended", "\(counts.disconnections)"),
-    ]
   }
 }

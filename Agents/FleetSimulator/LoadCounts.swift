@@ -10,12 +10,21 @@ struct LoadCounts: Sendable {
   var bytesReceived: UInt64 = 0
   var rowsSpooled: UInt64 = 0
   var rowsLost: UInt64 = 0
+  /// Rows that ended unacknowledged with machines that vanished; the aggregator records them as gaps.
+  var rowsVanished: UInt64 = 0
+  /// Numbers given and acknowledged in lives that are over.
+  var rowsEnded = EndedRows()
   var rejects: UInt64 = 0
   var connects: UInt64 = 0
   var welcomes: UInt64 = 0
   var disconnections: UInt64 = 0
   var failures: UInt64 = 0
   var lastFailure: String?
+
+  struct EndedRows: Sendable {
+    var numbered: UInt64 = 0
+    var durable: UInt64 = 0
+  }
 
   /// Counts a frame that was handed to the transport.
   mutating func note(frame: Span<UInt8>) {
@@ -38,6 +47,9 @@ extension LoadCounts {
     bytesReceived += other.bytesReceived
     rowsSpooled += other.rowsSpooled
     rowsLost += other.rowsLost
+    rowsVanished += other.rowsVanished
+    rowsEnded.numbered += other.rowsEnded.numbered
+    rowsEnded.durable += other.rowsEnded.durable
     rejects += other.rejects
     connects += other.connects
     welcomes += other.welcomes

@@ -11,6 +11,9 @@ final class SimulationContext {
   let endpoint: String
   var encoder = BlockEncoder()
   var counts = LoadCounts()
+  var latency = AckLatency()
+  /// Boot clock at which the run began: scenarios count from it.
+  var startedAt: Int64 = 0
   /// Sockets that were opened since the loop last looked, by agent.
   var newSockets: [Int] = []
   /// Whether to say what happens to single sessions.
@@ -31,59 +34,119 @@ final class SimulatedAgent {
   private var session: AgentSession
   private var host: SimulatedHost
   private var generator: SimulatedNode
+  private var course: NodeCourse
   private let interval: TickInterval
+  private let layout: RowLayout
+  private var random: SeedStream
   private var row: [Int64]
+  private var awaited = AwaitedRows()
   /// How long after its tick a row is sent, milliseconds: spreads a nation over a tenth of the interval.
   let sendOffset: Int64
 
   init(_ plan: AgentPlan, interval: TickInterval, index: Int, context: SimulationContext) throws {
     node = plan.node
     self.interval = interval
+    course = plan.course
     generator = SimulatedNode(plan.generator)
     let columns = generator.metrics.compactMap(MetricCatalogue.metric)
-    let layout = try RowLayout(interval: interval, columns: columns, devices: generator.devices)
+    layout = try RowLayout(interval: interval, columns: columns, devices: generator.devices)
     row = [Int64](repeating: SampleValue.absent.bits, count: generator.width)
-    var random = SeedStream(state: plan.seed)
+    random = SeedStream(state: plan.seed)
+    host = SimulatedHost(context: context, index: index, security: plan.security, interval: interval)
+    let spread = random.next() % UInt64(max(1, min(100, Int64(interval.milliseconds) / 10)))
+    sendOffset = Int64(spread)
+    session = Self.makeSession(node: node, layout: layout, reading: .now(), random: &random, host: &host)
+  }
+
+  /// The session of one life of the machine: without a disk, its numbering begins with its process.
+  private static func makeSession(
+    node: NodeID, layout: RowLayout, reading: ClockReading, random: inout SeedStream, host: inout SimulatedHost
+  ) -> AgentSession {
     let settings = AgentSessionSettings(
       node: node, incarnation: Incarnation(rawValue: random.next()), boot: BootID(rawValue: random.next()),
       agentVersion: "fleet-simulator")
-    host = SimulatedHost(context: context, index: index, security: plan.security, interval: interval)
-    sendOffset = Int64(random.next() % UInt64(max(1, min(100, Int64(interval.milliseconds) / 10))))
-    session = AgentSession(
+    return AgentSession(
       settings: settings, state: AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1), layouts: [],
-      layout: layout, lastTick: nil, reading: .now(), seed: random.next(), host: &host)
+      layout: layout, lastTick: nil, reading: reading, seed: random.next(), host: &host)
   }
 
-  /// Samples if a tick is due and wanted, and lets time pass.
-  func work(_ reading: ClockReading, isSampling: Bool) {
+  /// Follows the scenario, samples if a tick is due and wanted, and lets time pass.
+  func work(_ now: ClockReading, isSampling: Bool) {
+    let elapsed = now.boottimeMilliseconds - host.context.startedAt
+    // A course without events costs nothing here.
+    var steps: [NodeCourse.Step] = []
+    course.advance(to: elapsed) { steps.append($0) }
+    for step in steps { take(step, now) }
+    guard course.isRunning else { return }
+    let reading = now.off(by: course.clockOffset)
     if isSampling, let stamp = session.dueTick(reading) {
       var values = row.mutableSpan
       generator.fill(stamp.tick, interval: interval, into: &values)
+      course.changeReadings(
+        &values, generator.configuration, at: elapsed, intervalMilliseconds: Int64(interval.milliseconds))
       host.context.counts.rowsSampled += 1
       session.sample(stamp, row: row.span, reading, &host)
+      awaited.append(session.nextSequence - 1, boottime: stamp.boottimeMilliseconds)
     }
     session.advance(reading, &host)
   }
 
+  private func take(_ step: NodeCourse.Step, _ now: ClockReading) {
+    let reading = now.off(by: course.clockOffset)
+    switch step {
+    case .vanish:
+      host.disconnect()
+      host.context.counts.rowsVanished += rowsNumbered - min(rowsNumbered, rowsDurable)
+      host.context.counts.rowsEnded.numbered += rowsNumbered
+      host.context.counts.rowsEnded.durable += min(rowsNumbered, rowsDurable)
+    case .comeBack:
+      host.restart()
+      awaited.removeAll()
+      session = Self.makeSession(node: node, layout: layout, reading: reading, random: &random, host: &host)
+    case .loseNetwork:
+      host.hasNetwork = false
+      session.connectionLost(reading, &host)
+    case .regainNetwork: host.hasNetwork = true
+    case .breakConnection: session.connectionLost(reading, &host)
+    }
+  }
+
   /// Takes what has arrived.
-  func receive(_ reading: ClockReading) throws {
+  func receive(_ now: ClockReading) throws {
+    let reading = now.off(by: course.clockOffset)
+    let floor = session.durable.floor
     while let message = try host.receive() {
       message.withBytes { session.receive($0, reading, &host) }
       host.context.counts.bytesReceived += UInt64(message.byteCount)
     }
+    if host.takeNewStream() { awaited.removeAll() }
+    guard session.durable.floor > floor else { return }
+    awaited.release(through: session.durable.floor) {
+      host.context.latency.record(milliseconds: now.boottimeMilliseconds - $0)
+    }
   }
 
+  /// Whether the machine runs; its counts below are those of the present life.
+  var isRunning: Bool { course.isRunning }
   /// Numbers given and acknowledged so far.
   var rowsNumbered: UInt64 { session.nextSequence - 1 }
   var rowsDurable: UInt64 { session.durable.floor }
-  var isEstablished: Bool { session.isEstablished }
-  var rowsWaiting: Int { session.pendingRowCount }
+  var isEstablished: Bool { course.isRunning && session.isEstablished }
   var spoolBytes: Int { host.spool.bytes }
 
   /// Lets `poller` watch the present socket.
   func watch(with poller: inout Poller, token: UInt64) throws { try host.watch(with: &poller, token: token) }
 
-  func shutDown() { session.shutDown(&host) }
+  func shutDown() {
+    if course.isRunning { session.shutDown(&host) }
+  }
+}
+
+extension ClockReading {
+  /// The reading of a machine whose wall clock is off.
+  fileprivate func off(by milliseconds: Int64) -> ClockReading {
+    ClockReading(unixMilliseconds: unixMilliseconds + milliseconds, boottimeMilliseconds: boottimeMilliseconds)
+  }
 }
 
 /// The effects of a simulated agent's session.
@@ -95,6 +158,9 @@ struct SimulatedHost: AgentSessionHost, ~Copyable {
   var spool = MemorySpool()
   private var socket: Socket?
   private var shapes: [Int: BlockShape] = [:]
+  /// Without it nothing connects and nothing arrives.
+  var hasNetwork = true
+  private var hasNewStream = false
 
   init(context: SimulationContext, index: Int, security: SocketSecurity, interval: TickInterval) {
     self.context = context
@@ -105,6 +171,7 @@ struct SimulatedHost: AgentSessionHost, ~Copyable {
 
   mutating func connect() {
     disconnect()
+    guard hasNetwork else { return }
     do {
       var options = SocketOptions()
       // A session gives up by itself; until then messages may wait for the connection.
@@ -179,6 +246,19 @@ struct SimulatedHost: AgentSessionHost, ~Copyable {
 
   mutating func resetSpool() { spool.removeAll() }
 
+  /// Another life of the machine begins: its memory is empty.
+  mutating func restart() {
+    disconnect()
+    spool.removeAll()
+    shapes.removeAll()
+  }
+
+  /// Whether the numbering began anew since the last call.
+  mutating func takeNewStream() -> Bool {
+    defer { hasNewStream = false }
+    return hasNewStream
+  }
+
   mutating func report(_ notice: AgentNotice) {
     switch notice {
     case .welcomed: context.counts.welcomes += 1
@@ -188,7 +268,8 @@ struct SimulatedHost: AgentSessionHost, ~Copyable {
     case .rejected: context.counts.rejects += 1
     case .lost(let gap): context.counts.rowsLost += gap.lastSequence - gap.firstSequence + 1
     case .malformedFrame(let error): context.counts.lastFailure = "\(error)"
-    case .newStream, .spoolFailing, .clockCorrected: break
+    case .newStream: hasNewStream = true
+    case .spoolFailing, .clockCorrected: break
     }
     if context.isVerbose { print("node \(index): \(notice)") }
   }

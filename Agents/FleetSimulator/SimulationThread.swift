@@ -22,10 +22,13 @@ final class SimulationThread: @unchecked Sendable {
   struct Snapshot: Sendable {
     var counts = LoadCounts()
     var agents = 0
+    /// Machines that run, and those with a session.
+    var running = 0
     var established = 0
     var rowsDurable: UInt64 = 0
     var rowsNumbered: UInt64 = 0
     var spoolBytes = 0
+    var latency = AckLatency()
   }
 
   /// Makes the agents of `plans`, which talk to `endpoint`.
@@ -50,12 +53,14 @@ final class SimulationThread: @unchecked Sendable {
     isStopping.store(true, ordering: .relaxed)  // a flag of its own: nothing else is published through it
   }
 
-  /// Works until ``requestStop()``, then until everything sampled is acknowledged or `graceMilliseconds` are over.
-  func run(graceMilliseconds: Int64) throws {
+  /// Works on a run that began at `startedAt` by the boot clock until ``requestStop()``, then until everything sampled is acknowledged or `graceMilliseconds` are over.
+  func run(startedAt: Int64, graceMilliseconds: Int64) throws {
+    context.startedAt = startedAt
     var poller = try Poller()
     var circle = Circle(order: agents.indices.sorted { agents[$0].sendOffset < agents[$1].sendOffset })
     var stopAt: Int64?
     var publishAt: Int64 = 0
+    var publishLatencyAt: Int64 = 0
     while true {
       let reading = ClockReading.now()
       if stopAt == nil, isStopping.load(ordering: .relaxed) {
@@ -66,8 +71,11 @@ final class SimulationThread: @unchecked Sendable {
       for index in context.newSockets { try agents[index].watch(with: &poller, token: UInt64(index)) }
       context.newSockets.removeAll(keepingCapacity: true)
       if reading.boottimeMilliseconds >= publishAt {
-        publish()
+        // A histogram is large; it is shown every few seconds.
+        let isLatencyDue = reading.boottimeMilliseconds >= publishLatencyAt
+        publish(withLatency: isLatencyDue)
         publishAt = reading.boottimeMilliseconds + 200
+        if isLatencyDue { publishLatencyAt = reading.boottimeMilliseconds + 2000 }
       }
       if try poller.wait(timeout: .milliseconds(wait)) > 0 {
         let now = ClockReading.now()
@@ -75,7 +83,7 @@ final class SimulationThread: @unchecked Sendable {
       }
     }
     for agent in agents { agent.shutDown() }
-    publish()
+    publish(withLatency: true)
   }
 
   /// Where the walk over the agents stands: agent `order[position]` is due at `tick` plus its offset.
@@ -109,13 +117,18 @@ final class SimulationThread: @unchecked Sendable {
     }
   }
 
-  private var isDrained: Bool { agents.allSatisfy { $0.rowsDurable >= $0.rowsNumbered } }
+  private var isDrained: Bool { agents.allSatisfy { !$0.isRunning || $0.rowsDurable >= $0.rowsNumbered } }
 
-  private func publish() {
+  private func publish(withLatency: Bool) {
     var snapshot = Snapshot()
+    snapshot.latency = withLatency ? context.latency : published.withLock { $0.latency }
     snapshot.counts = context.counts
     snapshot.agents = agents.count
+    snapshot.rowsNumbered = context.counts.rowsEnded.numbered
+    snapshot.rowsDurable = context.counts.rowsEnded.durable
     for agent in agents {
+      guard agent.isRunning else { continue }
+      snapshot.running += 1
       snapshot.established += agent.isEstablished ? 1 : 0
       snapshot.rowsDurable += agent.rowsDurable
       snapshot.rowsNumbered += agent.rowsNumbered
@@ -130,6 +143,7 @@ struct AgentPlan: Sendable {
   let node: NodeID
   let security: SocketSecurity
   let generator: SimulatedNode.Configuration
+  var course = NodeCourse()
   /// Of everything but the readings: identity, send moment, back-off.
   let seed: UInt64
 }

@@ -100,6 +100,7 @@ extension TopRow {
   func merged(with other: TopRow) -> TopRow {
     var row = self
     row.measuredMilliwatts += other.measuredMilliwatts
+    row.estimatedMilliwatts += other.estimatedMilliwatts
     row.utilizationPermilleSum += other.utilizationPermilleSum
     row.utilizationSamples += other.utilizationSamples
     row.gpusReporting += other.gpusReporting

@@ -169,6 +169,7 @@ extension TopRow {
   /// Takes the figures of a cell.
   mutating func take(_ table: CellTable, _ cell: Int, energy: Int64) {
     if let power = table.gauge(.gpuPower, cell) { measuredMilliwatts = power.sum }
+    estimatedMilliwatts = table.field(.missingGPUPower, cell)
     if let utilization = table.gauge(.gpuUtilization, cell) {
       utilizationPermilleSum = utilization.sum
       utilizationSamples = Int(utilization.count)

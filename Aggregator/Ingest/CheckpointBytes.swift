@@ -22,7 +22,7 @@ internal import BongsuWire
 
 /// Appends the fields of a checkpoint.
 struct CheckpointWriter {
-  static let version: UInt8 = 1
+  static let version: UInt8 = 2
 
   var bytes: [UInt8] = []
 
@@ -56,6 +56,7 @@ struct CheckpointWriter {
     add(signed: member.lastTick.unixMilliseconds)
     add(signed: member.intervalMilliseconds)
     add(signed: member.lastMilliwatts)
+    add(signed: member.lastGPUMilliwatts)
     add(signed: member.lastGPUs)
     add(optional: member.full?.tick)
     if let full = member.full { add(signed: full.milliwatts) }
@@ -171,6 +172,7 @@ struct CheckpointReader {
     let last = try tick()
     let interval = try signed()
     let milliwatts = try signed()
+    let gpuMilliwatts = try signed()
     let gpus = try signed()
     var full: MemberState.FullReading?
     if try byte() != 0 { full = MemberState.FullReading(tick: try tick(), milliwatts: try signed()) }
@@ -182,7 +184,7 @@ struct CheckpointReader {
     }
     return MemberState(
       id: id, modelKey: key.isEmpty ? nil : key, firstTick: first, lastTick: last, intervalMilliseconds: interval,
-      lastMilliwatts: milliwatts, lastGPUs: gpus, full: full, counters: counters)
+      lastMilliwatts: milliwatts, lastGPUMilliwatts: gpuMilliwatts, lastGPUs: gpus, full: full, counters: counters)
   }
 
   private mutating func tick() throws(CheckpointUnreadable) -> Tick { Tick(unixMilliseconds: try signed()) }

@@ -12,8 +12,9 @@ public struct MemberState: Hashable, Sendable {
   public let firstTick: Tick
   public let lastTick: Tick
   public let intervalMilliseconds: Int64
-  /// IT power and reporting GPUs at the newest tick.
+  /// IT power, its GPUs' own part and reporting GPUs at the newest tick.
   public let lastMilliwatts: Int64
+  public let lastGPUMilliwatts: Int64
   public let lastGPUs: Int64
   /// GPU power at the newest tick at which all GPUs reported it; `nil` before the first.
   public let full: FullReading?
@@ -48,8 +49,7 @@ public struct MemberState: Hashable, Sendable {
 
   public init(
     id: NodeID, modelKey: String?, firstTick: Tick, lastTick: Tick, intervalMilliseconds: Int64, lastMilliwatts: Int64,
-    lastGPUs: Int64,
-    full: FullReading?, counters: [Counter]
+    lastGPUMilliwatts: Int64, lastGPUs: Int64, full: FullReading?, counters: [Counter]
   ) {
     self.id = id
     self.modelKey = modelKey
@@ -57,6 +57,7 @@ public struct MemberState: Hashable, Sendable {
     self.lastTick = lastTick
     self.intervalMilliseconds = intervalMilliseconds
     self.lastMilliwatts = lastMilliwatts
+    self.lastGPUMilliwatts = lastGPUMilliwatts
     self.lastGPUs = lastGPUs
     self.full = full
     self.counters = counters
@@ -79,7 +80,8 @@ extension ShardRollup {
         id: memberIDs[position], modelKey: strangerModels[Int32(position)]?.key,
         firstTick: Tick(unixMilliseconds: member.firstTick),
         lastTick: Tick(unixMilliseconds: member.lastTick), intervalMilliseconds: member.intervalMilliseconds,
-        lastMilliwatts: member.lastMilliwatts, lastGPUs: member.lastGPUs,
+        lastMilliwatts: member.lastMilliwatts, lastGPUMilliwatts: member.lastGPUMilliwatts,
+        lastGPUs: member.lastGPUs,
         full: member.fullTick == .min
           ? nil : .init(tick: Tick(unixMilliseconds: member.fullTick), milliwatts: member.fullGPUMilliwatts),
         counters: counterStates)
@@ -105,6 +107,7 @@ extension ShardRollup {
     member.lastSeen = member.lastTick
     member.delivered = 1
     member.lastMilliwatts = state.lastMilliwatts
+    member.lastGPUMilliwatts = state.lastGPUMilliwatts
     member.lastGPUs = state.lastGPUs
     if let full = state.full {
       member.fullTick = full.tick.unixMilliseconds

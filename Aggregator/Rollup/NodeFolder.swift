@@ -38,6 +38,7 @@ public struct NodeFolder: Sendable {
     let activity = RowKernel.activity(row, program.offsets, busyMilliwatts: traits.busyMilliwatts)
     var power = NodePower(activity, member, at: time)
     power.missing = 0
+    power.missingGPU = 0
     power.estimatedGPUs = 0
     let joules = EnergyCounter.advance(
       row, program.offsets, &counters, at: 0, time: time, milliwattsMax: traits.gpuMilliwattsMax,

@@ -7,6 +7,8 @@ struct NodePower {
   var measured: Int64 = 0
   var scaled: Int64 = 0
   var missing: Int64 = 0
+  /// The GPUs' own part of `missing`.
+  var missingGPU: Int64 = 0
   var estimatedGPUs: Int64 = 0
 
   var total: Int64 { measured &+ scaled &+ missing }
@@ -25,7 +27,7 @@ struct NodePower {
       MissingEstimate.isCurrent(ageMilliseconds: time &- member.fullTick)
     else { return }
     estimatedGPUs = silentGPUs
-    missing = member.traits.nodeMilliwatts(
-      gpuMilliwatts: member.fullGPUMilliwatts &* silentGPUs / Int64(member.gpus))
+    missingGPU = member.fullGPUMilliwatts &* silentGPUs / Int64(member.gpus)
+    missing = member.traits.nodeMilliwatts(gpuMilliwatts: missingGPU)
   }
 }

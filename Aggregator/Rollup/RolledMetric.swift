@@ -63,6 +63,8 @@ public enum RolledField: Int, Sendable, CaseIterable {
   case scaledPower
   /// IT power assumed for silent nodes and GPUs, mW.
   case missingPower
+  /// The GPUs' own part of ``missingPower``, mW: what the sum of GPU power lacks.
+  case missingGPUPower
   /// GPU energy since the last tick, from counters where there are any, mJ.
   case gpuEnergy
   /// GPUs held down by the software power cap, by an external power brake, and by temperature.
@@ -79,7 +81,7 @@ enum CellLayout {
   // Constants of the compiler rather than of the catalogue at run time: they stand in the innermost loops.
   static var gaugeCount: Int { 20 }
   static var fieldBase: Int { 4 * gaugeCount }
-  static var words: Int { fieldBase + 13 }
+  static var words: Int { fieldBase + 14 }
 
   static func gauge(_ slot: Int) -> Int { 4 * slot }
   static func field(_ field: RolledField) -> Int { fieldBase + field.rawValue }

@@ -48,8 +48,9 @@ struct RollupMember: BitwiseCopyable {
   var endsSilence = false
   /// Bit n: the tick n rollup intervals before `lastTick` was delivered.
   var delivered: UInt64 = 0
-  /// IT power and GPUs at `lastTick`.
+  /// IT power, its GPUs' own part and GPUs at `lastTick`.
   var lastMilliwatts: Int64 = 0
+  var lastGPUMilliwatts: Int64 = 0
   var lastGPUs: Int64 = 0
   /// GPU power at the newest tick at which all GPUs reported it.
   var fullGPUMilliwatts: Int64 = 0
@@ -67,6 +68,13 @@ struct RollupMember: BitwiseCopyable {
     MissingEstimate.milliwatts(
       ageMilliseconds: ageMilliseconds, lastMilliwatts: lastMilliwatts,
       typicalMilliwatts: traits.typicalMilliwatts &* lastGPUs)
+  }
+
+  /// The GPUs' own part of ``estimate(ageMilliseconds:)``.
+  func gpuEstimate(ageMilliseconds: Int64) -> Int64 {
+    MissingEstimate.milliwatts(
+      ageMilliseconds: ageMilliseconds, lastMilliwatts: lastGPUMilliwatts,
+      typicalMilliwatts: traits.typicalGPUMilliwatts &* lastGPUs)
   }
 
   /// How the node's interval compares with the rollup's.

@@ -124,6 +124,7 @@ enum RowKernel {
     add(.measuredPower, power.measured)
     add(.scaledPower, power.scaled)
     add(.missingPower, power.missing)
+    add(.missingGPUPower, power.missingGPU)
     add(.gpuEnergy, millijoules)
     add(.powerCappedGPUs, activity.cappedGPUs)
     add(.powerBrakedGPUs, activity.brakedGPUs)

@@ -81,26 +81,33 @@ struct PowerTraits: Hashable, Sendable {
   var nonGPUSharePermille: Int64
   /// Power of one busy GPU with its share of the node, mW; 0 when the model is unknown.
   var typicalMilliwatts: Int64
+  /// The same without the share of the node, mW.
+  var typicalGPUMilliwatts: Int64
 
   init(_ model: GPUModel?) {
     guard let model else {
       self.init(
         busyMilliwatts: .max, gpuMilliwattsMax: Limits.unknownGPUMilliwattsMax, nonGPUSharePermille: 0,
-        typicalMilliwatts: 0)
+        typicalMilliwatts: 0, typicalGPUMilliwatts: 0)
       return
     }
     self.init(
       busyMilliwatts: Int64(model.idleWatts) * Limits.busyPowerPermilleOfIdle,
       // Short peaks pass the limit; twice the limit for a whole interval is a broken counter.
       gpuMilliwattsMax: Int64(model.powerLimitWatts) * 2000, nonGPUSharePermille: Int64(model.nonGPUSharePermille),
-      typicalMilliwatts: model.estimatedNodeMilliwatts(gpuMilliwatts: Int64(model.typicalWatts) * 1000))
+      typicalMilliwatts: model.estimatedNodeMilliwatts(gpuMilliwatts: Int64(model.typicalWatts) * 1000),
+      typicalGPUMilliwatts: Int64(model.typicalWatts) * 1000)
   }
 
-  private init(busyMilliwatts: Int64, gpuMilliwattsMax: Int64, nonGPUSharePermille: Int64, typicalMilliwatts: Int64) {
+  private init(
+    busyMilliwatts: Int64, gpuMilliwattsMax: Int64, nonGPUSharePermille: Int64, typicalMilliwatts: Int64,
+    typicalGPUMilliwatts: Int64
+  ) {
     self.busyMilliwatts = busyMilliwatts
     self.gpuMilliwattsMax = gpuMilliwattsMax
     self.nonGPUSharePermille = nonGPUSharePermille
     self.typicalMilliwatts = typicalMilliwatts
+    self.typicalGPUMilliwatts = typicalGPUMilliwatts
   }
 
   /// GPU power with the part of the node that nothing measures.

@@ -53,6 +53,7 @@ extension ShardRollup {
       guard expected > 0 else { continue }
       let base = openCell(members[position].leaf, at: time)
       words[base + CellLayout.field(.missingPower)] &+= member.estimate(ageMilliseconds: age)
+      words[base + CellLayout.field(.missingGPUPower)] &+= member.gpuEstimate(ageMilliseconds: age)
       words[base + CellLayout.field(.estimatedGPUs)] &+= member.lastGPUs
       if member.node == nil { words[base + CellLayout.field(.expectedGPUs)] &+= expected }
     }

@@ -46,6 +46,7 @@ extension ShardRollup {
     if let meter = members[position].meter { return addLateReading(of: meter, position, at: tick, row) }
     let time = (tick.unixMilliseconds + step - 1).flooredDivision(by: step) * step
     var estimate: Int64 = 0
+    var gpuEstimate: Int64 = 0
     var estimatedGPUs: Int64 = 0
     var joules: Int64 = 0
     let interval = members[position].intervalMilliseconds
@@ -58,6 +59,7 @@ extension ShardRollup {
         && members[position].expectedGPUs > 0
       {
         estimate = silence.before.estimate(ageMilliseconds: age)
+        gpuEstimate = silence.before.gpuEstimate(ageMilliseconds: age)
         estimatedGPUs = silence.before.lastGPUs
       }
       joules = chain(position, index, at: time, row)
@@ -66,6 +68,7 @@ extension ShardRollup {
     let activity = RowKernel.activity(row, program.offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
     var power = NodePower(activity, members[position], at: time)
     power.missing &-= estimate
+    power.missingGPU &-= gpuEstimate
     power.estimatedGPUs &-= estimatedGPUs
     let isKnown = members[position].node != nil
     let leaf = members[position].leaf

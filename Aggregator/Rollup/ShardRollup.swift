@@ -209,6 +209,7 @@ public struct ShardRollup: Sendable {
   private mutating func remember(_ position: Int, _ activity: RowKernel.Activity, _ power: NodePower, at time: Int64) {
     let gpus = Int64(members[position].gpus)
     members[position].lastMilliwatts = power.total
+    members[position].lastGPUMilliwatts = activity.gpuMilliwatts &+ power.missingGPU
     members[position].lastGPUs = min(gpus, activity.reportingGPUs &+ power.estimatedGPUs)
     if activity.gpusWithPower == gpus && gpus > 0 {
       members[position].fullGPUMilliwatts = activity.gpuMilliwatts

@@ -138,8 +138,7 @@ public struct AgentSession: ~Copyable {
     if stamp.isProvisional, let anchor = clock.anchorMilliseconds {
       stamp = stamp.anchored(at: anchor, interval: layouts[currentLayout].layout.interval)
     }
-    if nextSequence + settings.leaseRows / 2 >= state.leaseEnd { extendLease(&host) }
-    if nextSequence >= state.leaseEnd { startNewStream(endedBy: .spoolUnavailable, reading, &host) }
+    ensureNumbers(reading, &host)
     if pending.count >= settings.pendingRowsMax { spill(&host) }
     if pending.count >= settings.pendingRowsMax { dropOldestPending(&host) }
     if firstStampOfRun == nil { firstStampOfRun = stamp }
@@ -148,6 +147,41 @@ public struct AgentSession: ~Copyable {
       madeAt: reading.boottimeMilliseconds)
     nextSequence += 1
     pump(reading, &host)
+  }
+
+  /// Takes note of `count` rows that were sampled and lost before they came here: they get numbers like any other, and a
+  /// gap record takes their place. `first` and `last` are the stamps of the first and last of them.
+  public mutating func lose<Host: AgentSessionHost & ~Copyable>(
+    sampled count: Int, from first: TickStamp, through last: TickStamp, _ reading: ClockReading, _ host: inout Host
+  ) {
+    var left = UInt64(max(0, count))
+    if firstStampOfRun == nil, left > 0 { firstStampOfRun = first }
+    while left > 0 {
+      ensureNumbers(reading, &host)
+      let numbers = min(left, state.leaseEnd - nextSequence, WireLimits.gapCountMax)
+      left -= numbers
+      nextSequence += numbers
+      lose(
+        Gap(
+          reason: .agentBusy, firstSequence: nextSequence - numbers, lastSequence: nextSequence - 1,
+          firstTick: finalTick(first), lastTick: finalTick(last)), &host)
+    }
+    pump(reading, &host)
+  }
+
+  /// The final label of a stamp of this boot; `nil` while it is not known.
+  private func finalTick(_ stamp: TickStamp) -> Tick? {
+    guard stamp.isProvisional else { return stamp.tick }
+    return clock.anchorMilliseconds.map { stamp.anchored(at: $0, interval: clock.interval).tick }
+  }
+
+  /// Makes sure that there is a number to give: extends the lease in time, or begins another stream where the disk takes
+  /// nothing.
+  private mutating func ensureNumbers<Host: AgentSessionHost & ~Copyable>(
+    _ reading: ClockReading, _ host: inout Host
+  ) {
+    if nextSequence + settings.leaseRows / 2 >= state.leaseEnd { extendLease(&host) }
+    if nextSequence >= state.leaseEnd { startNewStream(endedBy: .spoolUnavailable, reading, &host) }
   }
 
   /// Time has passed. Call it at least every second, and after ``millisecondsToNextEvent(_:)``.

@@ -125,6 +125,7 @@ public enum GapReason: UInt8, ReasonCode {
   case tickTooOld = 9
   case tickTaken = 10
   case released = 11
+  case agentBusy = 12
 
   public var label: String { row.label }
   public var text: String { row.text }
@@ -157,6 +158,11 @@ public enum GapReason: UInt8, ReasonCode {
       ("tick_taken", "the ticks were not after ones already stored", "check the node's clock and for cloned keys")
     case .released:
       ("released", "the agent had let go of rows that the aggregator lost", "restore from a newer backup")
+    case .agentBusy:
+      (
+        "agent_busy", "the agent's delivery fell behind its sampling, rows were dropped",
+        "check the node's disk and processor load"
+      )
     }
   }
 }

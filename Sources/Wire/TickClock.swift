@@ -31,8 +31,9 @@ public struct TickStamp: Hashable, Sendable, BitwiseCopyable {
 ///            boot time between samples                            aggregator's time; never a label at or below the last
 ///
 /// The *anchor* is the offset at the first answer. A row sampled before it is labelled by the boot clock plus the anchor,
-/// rounded down to a tick, however wrong its provisional label is. Since such samples are at least one interval of boot
-/// time apart, no two get one tick; and a row sampled later is never labelled at or below them. The anchor is kept on
+/// rounded to the nearest tick, however wrong its provisional label is: two readings of one anchor may differ by a
+/// millisecond, which must not move a row by a whole tick. Since such samples are at least one interval of boot time
+/// apart, no two get one tick; and a row sampled later is never labelled at or below them. The anchor is kept on
 /// disk with the boot it belongs to, so that a restarted agent and rows in the spool get the same labels again.
 ///
 /// A pure value: readings come in as arguments.
@@ -147,7 +148,8 @@ public struct TickClock: Hashable, Sendable {
 
   /// The final label of a row that was sampled before the anchor of its boot was known.
   public static func finalTick(boottimeMilliseconds: Int64, anchor: Int64, interval: TickInterval) -> Tick {
-    Tick(unixMilliseconds: boottimeMilliseconds &+ anchor).aligned(to: interval)
+    let half = Int64(interval.milliseconds) / 2
+    return Tick(unixMilliseconds: boottimeMilliseconds &+ anchor &+ half).aligned(to: interval)
   }
 
   private func nextTick(after boottime: Int64) -> Int64 {

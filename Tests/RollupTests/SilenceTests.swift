@@ -50,6 +50,11 @@ struct SilenceTests {
     #expect(heard.field(.missingPower, 0) == 0)
     for age in 1...3700 {
       let table = node.tick(nil)
+      let expectedGPU: Int64 = age <= 300 ? 2_400_000 : age <= 3600 ? 8 * 630_000 : 0
+      guard table.field(.missingGPUPower, 0) == expectedGPU else {
+        Issue.record("\(age) s after the last row: GPUs at \(table.field(.missingGPUPower, 0)), not \(expectedGPU)")
+        break
+      }
       let expected: Int64 =
         age <= 300 ? last : age <= 3600 ? 8 * (630_000 * 1000 / 550) : 0
       guard table.totalMilliwatts(0) != expected else { continue }
@@ -103,6 +108,9 @@ struct SilenceTests {
     let seven = node.tick(nil)
     #expect(seven.field(.reportingGPUs, 0) == 7 && seven.field(.estimatedGPUs, 0) == 1)
     #expect(abs(seven.totalMilliwatts(0) - all.totalMilliwatts(0)) <= 2)
+    #expect(seven.field(.missingGPUPower, 0) == 300_000)
+    // Now the whole node is silent: its GPUs are assumed to draw what they did, the silent one included.
+    #expect(node.tick(nil).field(.missingGPUPower, 0) == 2_400_000)
   }
 
   @Test("energy comes from counters: exact over gaps, safe over resets, and blind to impossible jumps")

@@ -125,6 +125,48 @@ struct AgentSessionTests {
     #expect(next.bench.blocks.map(\.firstSequence) == [101])
   }
 
+  @Test("rows lost before they came to the session get numbers, and a gap record takes their place")
+  func lostBeforeNumbering() {
+    var rig = AgentRig { $0.leaseRows = 100 }
+    rig.welcome()
+    rig.run(seconds: 2)
+    func stamp(_ second: Int64) -> TickStamp {
+      TickStamp(
+        tick: Tick(unixMilliseconds: AgentRig.origin + second * 1000), boottimeMilliseconds: second * 1000,
+        isProvisional: false, isCorrected: false)
+    }
+    var host = rig.bench
+    rig.now += 10_000
+    rig.session.lose(sampled: 10, from: stamp(103), through: stamp(112), rig.reading, &host)
+    let gap = rig.bench.gaps.last
+    #expect(gap?.reason == .agentBusy && gap?.firstSequence == 3 && gap?.lastSequence == 12)
+    #expect(gap?.firstTick == stamp(103).tick && gap?.lastTick == stamp(112).tick)
+    rig.run(seconds: 1)
+    #expect(rig.bench.blocks.last?.firstSequence == 13)
+    #expect(rig.session.unacknowledgedGapCount == 1)
+    rig.acknowledge(SequenceSet(floor: 13))
+    #expect(rig.session.unacknowledgedGapCount == 0)
+    // More than a lease at once: every number is leased before it is given.
+    rig.session.lose(sampled: 250, from: stamp(114), through: stamp(363), rig.reading, &host)
+    #expect(rig.bench.gaps.reduce(0) { $0 + $1.lastSequence - $1.firstSequence + 1 } == 260)
+    #expect((rig.bench.state?.leaseEnd ?? 0) >= 264)
+    rig.session.lose(sampled: 0, from: stamp(1), through: stamp(1), rig.reading, &host)
+    #expect(rig.session.unacknowledgedGapCount > 0)
+  }
+
+  @Test("rows lost before any answer are recorded under their final labels")
+  func lostWhileProvisional() {
+    var rig = AgentRig()
+    var host = rig.bench
+    let early = TickStamp(
+      tick: Tick(unixMilliseconds: 5000), boottimeMilliseconds: 101_000, isProvisional: true, isCorrected: false)
+    rig.session.lose(sampled: 1, from: early, through: early, rig.reading, &host)
+    rig.welcome()
+    #expect(rig.bench.gaps.count == 1 && rig.bench.gaps[0].firstTick == nil)
+    rig.session.lose(sampled: 1, from: early, through: early, rig.reading, &host)
+    #expect(rig.bench.gaps.last?.firstTick == Tick(unixMilliseconds: AgentRig.origin + 101_000))
+  }
+
   @Test("a clean end spools what is left and the next run goes on without a gap")
   func cleanEnd() {
     var rig = AgentRig()

@@ -43,7 +43,7 @@ struct ReasonTests {
   func numbers() {
     #expect(RefuseReason.allCases.map(\.rawValue) == Array(1...10))
     #expect(RejectReason.allCases.map(\.rawValue) == Array(1...7))
-    #expect(GapReason.allCases.map(\.rawValue) == Array(1...11))
+    #expect(GapReason.allCases.map(\.rawValue) == Array(1...12))
     #expect(RejectReason.allCases.allSatisfy { $0.gap == nil || $0.gap?.label == $0.label })
   }
 }

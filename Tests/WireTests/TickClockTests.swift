@@ -68,6 +68,16 @@ struct TickClockTests {
     }
   }
 
+  @Test("an anchor read a millisecond apart moves no label", arguments: [-250, -1, 0, 1, 250] as [Int64])
+  func truncatedAnchor(error: Int64) {
+    // An earlier run of this boot sampled by its own reading of the offset, this one fixes the anchor.
+    let origin: Int64 = 1_800_000_000_000
+    for second: Int64 in 10...20 {
+      let label = TickClock.finalTick(boottimeMilliseconds: second * 1000, anchor: origin + error, interval: .second)
+      #expect(label.unixMilliseconds == origin + second * 1000)
+    }
+  }
+
   @Test("whatever the wall clock does, no two samples get one label and none is far from the truth", arguments: 0..<40)
   func stepsNeverRepeat(round: Int) {
     var random = SeededRandom(seed: UInt64(round))
