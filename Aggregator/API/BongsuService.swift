@@ -33,6 +33,7 @@ public struct BongsuService: Service {
     StateRoutes(live: sources.live).install(in: &table)
     EnrolmentRoutes(control: sources.enrolment).install(in: &table)
     ExportRoutes(source: sources.export).install(in: &table)
+    GapRoutes(source: sources.gaps).install(in: &table)
     PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)
       .install(in: &table)
     var counters = HTTPMetrics(in: metrics)

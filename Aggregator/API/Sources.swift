@@ -101,11 +101,19 @@ public protocol ExportSource: Sendable {
   func export(_ request: ExportRequest, to body: (ExportedSeries) async throws -> Void) async throws
 }
 
+/// Gap records.
+public protocol GapSource: Sendable {
+  /// The records that `request` asks for, in order of time. Throws ``APIError/unknownName(_:_:known:)`` for a name that the
+  /// fleet does not have.
+  func gaps(_ request: GapRequest) async throws -> GapList
+}
+
 /// Everything that the API can be asked for. What is `nil` is answered with `not_available`.
 public struct APISources: Sendable {
   public var live: any LiveSource
   public var enrolment: (any EnrolmentControl)?
   public var export: (any ExportSource)?
+  public var gaps: (any GapSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
   /// What it tells of metrics; asked at every request, since metrics may come later.
@@ -113,11 +121,13 @@ public struct APISources: Sendable {
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
+    gaps: (any GapSource)? = nil,
     series: (any SeriesSource)? = nil, metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
     self.enrolment = enrolment
     self.export = export
+    self.gaps = gaps
     self.series = series
     self.metadata = metadata
   }

@@ -18,7 +18,8 @@ struct BongsuCommand: AsyncParsableCommand {
       """,
     version: "bongsu \(Release.version)",
     subcommands: [
-      StatusCommand.self, TopCommand.self, NodesCommand.self, JoinTokenCommand.self, ExportCommand.self,
+      StatusCommand.self, TopCommand.self, NodesCommand.self, GapsCommand.self, JoinTokenCommand.self,
+      ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])
 

@@ -196,6 +196,7 @@ struct AggregatorCommand: AsyncParsableCommand {
       sources: APISources(
         live: live, enrolment: control,
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
+        gaps: GapAnswers(history: store.history, tree: tree),
         series: series, metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }

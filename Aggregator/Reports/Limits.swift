@@ -10,6 +10,9 @@ public enum ReportLimits {
   public static let nodeRowsMax = 100_000
   /// Nodes listed when nothing is asked.
   public static let nodeRowsDefault = 1000
+  /// Gap records of one answer, about 300 bytes each, and when nothing is asked.
+  public static let gapRowsMax = 100_000
+  public static let gapRowsDefault = 1000
   /// Join tokens made by one request.
   public static let joinTokensPerRequestMax = 10_000
   /// Machines that one join token may enrol.

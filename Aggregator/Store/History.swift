@@ -316,6 +316,11 @@ public struct StoredGap: Hashable, Sendable {
   public let ticks: ClosedRange<Tick>?
   public let sequences: ClosedRange<UInt64>?
 
+  /// The reason's stable name, what is the matter, and what to do about it.
+  public var explanation: (label: String, text: String, nextStep: String) {
+    (reason.label, reason.text, reason.nextStep)
+  }
+
   init(_ record: HistoryBatch.GapRecord) {
     node = record.node
     reason = record.gap.reason

@@ -144,10 +144,14 @@ extension AggregatorSession {
     _ host: inout Host
   ) {
     var bytes: [UInt8] = []
-    Refuse(
-      reason: reason,
-      retryAfterMilliseconds: reason == .helloExpected ? 0 : UInt64(settings.retryAfterRefusal), detail: detail
-    ).encode(into: &bytes)
+    let wait: Int64 =
+      switch reason {
+      case .helloExpected: 0
+      // A run that was replaced and lives is to be told from a late frame soon: by its second return.
+      case .fenced: settings.retryAfterFenced
+      default: settings.retryAfterRefusal
+      }
+    Refuse(reason: reason, retryAfterMilliseconds: UInt64(wait), detail: detail).encode(into: &bytes)
     host.send(bytes, over: refused)
     host.close(refused)
     host.report(.refused(reason), of: node)

@@ -121,6 +121,8 @@ public struct AggregatorSessionSettings: Hashable, Sendable {
   public var retention: Int64 = 30 * 86_400_000
   /// How long refused agents stay away.
   public var retryAfterRefusal: Int64 = 60_000
+  /// How long a run that another one replaced is asked to stay away.
+  public var retryAfterFenced: Int64 = 5_000
 
   public init() {}
 }

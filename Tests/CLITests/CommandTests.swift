@@ -106,6 +106,42 @@ import Testing
     }
   }
 
+  @Test("gaps are listed by node and time, with their reason, and what is damaged is counted")
+  func gaps() async throws {
+    let fixture = FixtureAggregator()
+    try await withServer(APISources(live: fixture, gaps: fixture)) { port async throws in
+      let url = "http://127.0.0.1:\(port)"
+      let all = try await run([
+        "gaps", "--start", "2026-11-21T09:00:00Z", "--end", "2026-11-21T10:00:00Z", "--url", url,
+      ])
+      #expect(
+        all.output == """
+          NODE               FACTORY       ALLOCATION  FIRST TICK            LAST TICK             ROWS  REASON         WHAT
+          naver-sejong-r2-5  naver-sejong  naver       2026-11-21T09:29:00Z  2026-11-21T09:29:29Z    30  agent_restart  the agent ended
+          stray-01           -             -           -                     -                        -  new_stream     the spool was lost
+          2 gaps; 1 records are damaged and left out
+
+          """)
+      let one = try await run([
+        "gaps", "--node", "stray-01", "--last", "7d", "--format", "csv", "--url", url,
+      ])
+      #expect(one.output.hasSuffix("\r\nstray-01,,,,,,new_stream,the spool was lost,see the disk\r\n"))
+      let cut = try await run([
+        "gaps", "--start", "2026-11-21T09:00:00Z", "--end", "2026-11-21T10:00:00Z", "--limit", "1", "--url", url,
+      ])
+      #expect(cut.output.contains("the newest 1 of 2 gaps, --limit shows more"))
+      let empty = try await run(["gaps", "--node", "nobody", "--url", url])
+      #expect(empty.status == 0 && empty.output == "0 gaps; 1 records are damaged and left out\n")
+      for (arguments, message) in [
+        (["--last", "soon"], "--last is \"soon\""), (["--start", "-1h", "--last", "1h"], "exclude each other"),
+        (["--start", "yesterday"], "is not a time"), (["--limit", "0"], "--limit is 0"),
+      ] {
+        let wrong = try await run(["gaps", "--url", url] + arguments)
+        #expect(wrong.status == 2 && wrong.errors.contains(message), "\(wrong.errors)")
+      }
+    }
+  }
+
   @Test("join tokens: strings on standard output alone, the warning beside, lists without secrets")
   func joinTokens() async throws {
     let fixture = FixtureAggregator()

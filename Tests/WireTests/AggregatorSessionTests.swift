@@ -250,6 +250,10 @@ struct AggregatorSessionTests {
     #expect(!rig.bench.notices.contains { if case .clonedKey = $0 { true } else { false } }, "it may be a late frame")
     rig.hello(4, run: 1)
     #expect(rig.bench.refusals.last == .clonedKey)
+    let waits = rig.bench.sent.compactMap { try? read($0.bytes, Refuse.init(decoding:)) }.filter {
+      $0.reason == .fenced || $0.reason == .clonedKey
+    }.map(\.retryAfterMilliseconds)
+    #expect(waits == [5000, 5000, 60_000], "a machine that lives is known by its second return, within half a minute")
     #expect(rig.bench.notices.contains(.clonedKey(Incarnation(rawValue: 2), Incarnation(rawValue: 1))))
     try rig.late(1, over: 2)
     #expect(rig.bench.stored == [1], "the run that holds the session goes on undisturbed")

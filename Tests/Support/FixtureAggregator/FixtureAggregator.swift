@@ -13,7 +13,7 @@ internal import Synchronization
 /// | sk-ulsan/hall-a/r1 | sk | 16 / 16 / 1 | 3,000,000,000,001 | 0 |
 /// | sk-ulsan/hall-a/r1 | msit/sk-hosted | 8 / 0 / 0 | 0 | 0 |
 /// | unassigned/unassigned/unassigned | unassigned | 0 / 2 / 1 | 700,000 | 0 |
-public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource {
+public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource, GapSource {
   struct Cell: Sendable {
     let factory: String
     let hall: String
@@ -110,6 +110,25 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
       (filter.state == nil || $0.state == filter.state) && (filter.factory == nil || $0.factory == filter.factory)
         && (!filter.isUnassignedOnly || $0.factory == nil)
     }
+  }
+
+  public func gaps(_ request: GapRequest) async throws -> GapList {
+    try await pretend()
+    var restart = GapReport(
+      node: "naver-sejong-r2-5", reason: "agent_restart", text: "the agent ended", nextStep: "nothing")
+    restart.factory = "naver-sejong"
+    restart.allocation = "naver"
+    restart.firstTickUnixMilliseconds = Self.tickUnixMilliseconds - 60_000
+    restart.lastTickUnixMilliseconds = Self.tickUnixMilliseconds - 31_000
+    restart.rows = 30
+    let stray = GapReport(node: "stray-01", reason: "new_stream", text: "the spool was lost", nextStep: "see the disk")
+    let gaps = [restart, stray].filter { gap in
+      (request.node ?? gap.node) == gap.node && (request.factory.map { $0 == gap.factory } ?? true)
+        && (request.allocation.map { $0 == gap.allocation } ?? true)
+        && gap.firstTickUnixMilliseconds ?? request.endUnixMilliseconds <= request.endUnixMilliseconds
+        && gap.lastTickUnixMilliseconds ?? request.startUnixMilliseconds >= request.startUnixMilliseconds
+    }
+    return GapList(gaps, damaged: 1, limit: request.limit)
   }
 
   public func node(named name: String) async throws -> NodeReport? {

@@ -1,0 +1,45 @@
+internal import BongsuReports
+internal import Foundation
+internal import Hummingbird
+
+/// What is lost for good, and why.
+struct GapRoutes {
+  let source: (any GapSource)?
+
+  /// The time that is looked at when nothing is asked, one hour.
+  static let spanMilliseconds: Int64 = 3_600_000
+
+  func install(in table: inout RouteTable) {
+    let source = source
+    table.on(.get, "/api/bongsu/v1/gaps", right: .read) { request, _, _ in
+      guard let source else { throw APIError.notAvailable("record of gaps") }
+      let now = Int64((Date().timeIntervalSince1970 * 1000).rounded())
+      let asked = try Self.gapRequest(query: request.uri.query, now: now)
+      return try await JSONText.response(withAnswerDeadline { try await source.gaps(asked) })
+    }
+  }
+
+  /// Reads what is asked for; without times, the last hour up to `now`.
+  static func gapRequest(query: String?, now: Int64) throws(APIError) -> GapRequest {
+    let parameters = try QueryParameters(
+      query, allowed: ["node", "factory", "allocation", "start", "end", "limit"])
+    let end = try instant("end", parameters) ?? now
+    let start = try instant("start", parameters) ?? max(0, end - spanMilliseconds)
+    guard start <= end else { throw APIError(.badParameter, "end lies before start", nextStep: "swap them") }
+    return GapRequest(
+      node: parameters.text("node"), factory: parameters.text("factory"), allocation: parameters.text("allocation"),
+      startUnixMilliseconds: start, endUnixMilliseconds: end,
+      limit: try parameters.integer(
+        "limit", in: 1...ReportLimits.gapRowsMax, default: ReportLimits.gapRowsDefault))
+  }
+
+  private static func instant(_ name: String, _ parameters: QueryParameters) throws(APIError) -> Int64? {
+    guard let text = parameters.text(name) else { return nil }
+    guard let instant = TimeText.unixMilliseconds(text) else {
+      throw APIError(
+        .badParameter, "\(name) is \"\(text.quotedForMessage)\"",
+        nextStep: "give RFC 3339 such as 2026-11-21T09:30:00Z, or seconds since 1970")
+    }
+    return instant
+  }
+}
