@@ -100,7 +100,7 @@ let package = Package(
         "BongsuDelivery", "BongsuDevices", "BongsuEnrolment", "BongsuModel", "BongsuProcess", "BongsuRecordLog",
         "BongsuSampling",
         "BongsuSpool",
-        "BongsuTransport", "BongsuWire",
+        "BongsuTransport", "BongsuWire", "CBongsuPlatform",
       ]),
     program(
       "bongsu-fleet", "Agents/FleetSimulator",

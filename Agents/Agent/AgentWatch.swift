@@ -1,5 +1,7 @@
 import BongsuDelivery
 import BongsuProcess
+import CBongsuPlatform
+import Glibc
 
 /// What the main thread does while the others work: signals, the control socket, the service manager.
 struct AgentWatch: ~Copyable {
@@ -12,6 +14,7 @@ struct AgentWatch: ~Copyable {
   private let socket: ControlSocket?
   private let started: Settings
   private var said = ""
+  private var codePages = CodePages()
 
   /// Without sign of life from sampler or uplink for this long the service manager is not told that all is well.
   private static let stuckSecondsMax = 120
@@ -47,6 +50,7 @@ struct AgentWatch: ~Copyable {
   ///
   /// - Returns: `false` when the agent is to end.
   mutating func turn(_ signals: borrowing SignalWait) -> Bool {
+    codePages.release(at: time(nil))
     if uplink.secondsStuck < Self.stuckSecondsMax { notifier.alive() }
     let summary = control.summary
     if summary != said {
@@ -97,5 +101,23 @@ struct AgentWatch: ~Copyable {
     log.setLevel(fresh.logLevel)
     if fresh.endpoints != configuration.endpoints { uplink.change(endpoints: fresh.endpoints) }
     configuration = fresh
+  }
+}
+
+/// Lets the pages of code go that only start-up and rare events use: they are read from the file again should they be
+/// needed. Most of the program and its libraries is never run after the first seconds.
+private struct CodePages {
+  private let started = time(nil)
+  private var nextRelease: time_t
+
+  private static let firstSeconds = 10
+  private static let everySeconds = 600
+
+  init() { nextRelease = started + Self.firstSeconds }
+
+  mutating func release(at now: time_t) {
+    guard now >= nextRelease || now < started else { return }
+    nextRelease = now + Self.everySeconds
+    _ = bongsu_release_code_pages()
   }
 }

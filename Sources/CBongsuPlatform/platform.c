@@ -1,2 +1,2 @@
-/* A C target needs one source file; everything else is inline in the header. */
+/* Everything but code_pages.c is inline in the header; a C target needs a source file all the same. */
 #include "platform.h"

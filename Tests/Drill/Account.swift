@@ -19,6 +19,8 @@ struct Account {
   private(set) var findings: [String] = []
   /// Ticks whose row is neither stored nor excused: what a live drill waits for.
   private(set) var outstanding: [Int64] = []
+  /// What the sampled rows that are stored add up to, minute by minute.
+  private(set) var minutes = MinuteTotals()
 
   var isClean: Bool { duplicated == 0 && wrong == 0 && lost == 0 }
 
@@ -32,12 +34,13 @@ struct Account {
     var explained: Set<Int64> = []
     for row in log.rows {
       let kept = KeptRow(layout: log.layouts[row.layout], values: row.values)
-      // A provisional tick moves to the tick below when the clocks' milliseconds fell differently at the first answer.
+      // A provisional tick may move to a neighbour when the wall clock was set before the first answer.
       let step = log.intervals[row.layout]
       let ticks = row.isProvisional ? [row.tick, row.tick - step, row.tick + step] : [row.tick]
       if let tick = ticks.first(where: { facts.rows[$0]?.contains(kept) == true }) {
         stored += 1
         explained.insert(tick)
+        minutes.add(tick: tick, layout: kept.layout, values: kept.values)
       } else if let spool, ticks.contains(where: { spool.rows[$0]?.contains(kept) == true }) {
         inSpool += 1
       } else {

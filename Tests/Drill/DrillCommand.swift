@@ -9,9 +9,13 @@ enum DrillCommand {
   static let usage = """
     usage: bongsu-drill run --bin DIR --work DIR [--duration S] [--agents N] [--seed S] [--interval TIME] [--namespace]
            bongsu-drill verify --work DIR
+           bongsu-drill minutes --work DIR
+
+    run disturbs and verifies, verify looks again at what a drill left behind, minutes compares the history of an
+    aggregator that has ended in order with its own journals.
 
       --bin DIR        where bongsu-aggregator and bongsu-agent are
-      --work DIR       everything the drill leaves behind
+      --work DIR       everything the drill leaves behind; the aggregator's data is in DIR/data
       --duration S     seconds of disturbance (default 60)
       --agents N       1 to \(DrillLimits.agentsMax) (default 4)
       --seed S         repeats the plan of an earlier drill (default: drawn)
@@ -27,10 +31,11 @@ enum DrillCommand {
       switch arguments.first {
       case "run": exit(try run(DrillOptions(arguments.dropFirst())))
       case "verify": exit(try verify(DrillOptions(arguments.dropFirst())))
+      case "minutes": exit(try minutes(DrillOptions(arguments.dropFirst())))
       case "--help", "-h":
         print(usage)
         exit(0)
-      default: throw DrillOptions.Invalid("expected run or verify")
+      default: throw DrillOptions.Invalid("expected run, verify or minutes")
       }
     } catch let error as DrillOptions.Invalid {
       complain("\(error)\n\n\(usage)")
@@ -61,6 +66,35 @@ enum DrillCommand {
     let verification = try Verification(work: options.work, withSpools: true)
     print(verification.report)
     return verification.isClean ? 0 : 1
+  }
+}
+
+extension DrillCommand {
+  /// Compares every stored minute and gap record with the rows and gaps of the journals, and counts minutes that lack
+  /// rows between the first and the last row of their node.
+  fileprivate static func minutes(_ options: DrillOptions) throws -> Int32 {
+    let data = "\(options.work)/data"
+    let shards = try FileManager.default.contentsOfDirectory(atPath: "\(data)/journal").count { $0.hasPrefix("shard-") }
+    let stored = try StoredFacts(journals: "\(data)/journal", shards: shards)
+    var rows: [String: MinuteTotals] = [:]
+    var (count, twice, missing) = (0, 0, 0)
+    for (node, facts) in stored.nodes {
+      var totals = MinuteTotals()
+      for (tick, kept) in facts.rows {
+        count += kept.count
+        twice += kept.count - 1
+        for row in kept { totals.add(tick: tick, layout: row.layout, values: row.values) }
+      }
+      if !totals.minutes.isEmpty { rows[node] = totals }
+      missing += facts.missingTicks
+    }
+    let account = HistoryAccount(try StoredHistory(data: data), rows: rows, gaps: stored.gaps, isOneSite: false)
+    print(
+      "journals: \(count) rows of \(stored.nodes.count) nodes, \(twice) stored twice, \(missing) missing in between")
+    print(account.report)
+    let findings = account.findings + stored.damage
+    for line in findings.prefix(DrillLimits.findingsMax) { print(line) }
+    return findings.isEmpty && twice == 0 && missing == 0 && count > 0 ? 0 : 1
   }
 }
 

@@ -17,9 +17,19 @@ struct StoredFacts {
     /// Rows that count, by tick; more than one is one too many.
     var rows: [Int64: [KeptRow]] = [:]
     var gaps: [(ticks: ClosedRange<Int64>, reason: GapReason)] = []
+
+    /// Ticks without a row between the first and the last, at the distance of the first row's layout.
+    var missingTicks: Int {
+      guard let first = rows.keys.min(), let last = rows.keys.max(),
+        let step = rows[first]?.first?.layout.split(separator: " ").first.flatMap({ Int64($0) }), step > 0
+      else { return 0 }
+      return Int((last - first) / step) + 1 - rows.count
+    }
   }
 
   var nodes: [String: Node] = [:]
+  /// Gap records in words, each as often as it is there; see ``StoredHistory/words(_:_:_:)``.
+  private(set) var gaps: [String: Int] = [:]
   /// What could not be read, in words.
   var damage: [String] = []
 
@@ -54,6 +64,7 @@ struct StoredFacts {
           damage.append("a gap of node number \(gap.node.rawValue), which has no name")
           continue
         }
+        gaps[StoredHistory.words(name, gap.reason, gap.ticks), default: 0] += 1
         guard let ticks = gap.ticks else { continue }
         nodes[name, default: Node()].gaps.append(
           (ticks.lowerBound.unixMilliseconds...ticks.upperBound.unixMilliseconds, gap.reason))

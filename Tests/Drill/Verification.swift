@@ -9,10 +9,12 @@ import Foundation
 struct Verification {
   private(set) var accounts: [Account] = []
   private(set) var damage: [String] = []
+  /// What became of the history; `nil` while agents and aggregator work.
+  private(set) var history: HistoryAccount?
 
   /// Takes stock of the drill in `work`.
   ///
-  /// - Parameter withSpools: whether agents have ended, so that their spools may be opened.
+  /// - Parameter withSpools: whether everybody has ended, so that spools and history may be opened.
   init(work: String, withSpools: Bool) throws {
     let shards = try FileManager.default.contentsOfDirectory(atPath: "\(work)/data/journal")
       .filter { $0.hasPrefix("shard-") }
@@ -32,6 +34,11 @@ struct Verification {
     for node in stored.nodes.keys.sorted() where !nodes.contains(node) {
       damage.append("rows of \(node) are stored, and no such agent was started")
     }
+    guard withSpools else { return }
+    let rows = Dictionary(uniqueKeysWithValues: accounts.map { ($0.node, $0.minutes) })
+    history = HistoryAccount(
+      try StoredHistory(data: "\(work)/data"), rows: rows.filter { !$0.value.minutes.isEmpty }, gaps: stored.gaps,
+      isOneSite: true)
   }
 
   var total: Account {
@@ -40,7 +47,9 @@ struct Verification {
     return total
   }
 
-  var isClean: Bool { damage.isEmpty && total.isClean && total.sampled > 0 }
+  var isClean: Bool {
+    damage.isEmpty && total.isClean && total.sampled > 0 && history?.isClean != false
+  }
 
   /// A line for each node and one for all, then what is wrong.
   var report: String {
@@ -60,7 +69,9 @@ struct Verification {
         return column == 0 ? line[column] + padding : padding + line[column]
       }.joined(separator: "  ")
     }
-    return (table + total.findings.prefix(DrillLimits.findingsMax) + damage.prefix(DrillLimits.findingsMax))
+    let historyLines = history.map { [$0.report] + $0.findings.prefix(DrillLimits.findingsMax) } ?? []
+    return
+      (table + total.findings.prefix(DrillLimits.findingsMax) + historyLines + damage.prefix(DrillLimits.findingsMax))
       .joined(separator: "\n")
   }
 }

@@ -1,6 +1,6 @@
 /* The Linux calls that Swift cannot make itself: variadic or macro-only system calls, the spin hint, compiler fences.
  *
- * Every function is one system call or one instruction. No logic, no state, no allocation.
+ * Every function but the last is one system call or one instruction. No logic, no state, no allocation.
  * Results: 0 or a descriptor on success, otherwise the negated errno, so that no caller races on errno. */
 #ifndef BONGSU_PLATFORM_H
 #define BONGSU_PLATFORM_H
@@ -136,5 +136,9 @@ static inline int bongsu_ipmi_receive(int fd, long *id, uint8_t *data, uint16_t 
 
 /* Names the calling thread as `top -H` and debuggers show it; the kernel keeps the first 15 bytes. */
 static inline int bongsu_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0) < 0 ? -errno : 0; }
+
+/* Lets go of the mappings of all code and constant data of this process, which lie in files and come back page by page
+ * when they are used: what start-up alone needed no longer counts as resident. Returns the bytes that were looked at. */
+int64_t bongsu_release_code_pages(void);
 
 #endif
