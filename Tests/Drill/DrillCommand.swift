@@ -94,7 +94,8 @@ extension DrillCommand {
     print(account.report)
     let findings = account.findings + stored.damage
     for line in findings.prefix(DrillLimits.findingsMax) { print(line) }
-    return findings.isEmpty && twice == 0 && missing == 0 && count > 0 ? 0 : 1
+    // A sampler that a busy machine kept from its ticks leaves holes that are no loss: they are told, not judged.
+    return findings.isEmpty && twice == 0 && count > 0 ? 0 : 1
   }
 }
 

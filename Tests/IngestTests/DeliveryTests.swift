@@ -118,6 +118,35 @@ struct DeliveryTests {
     #expect(try StoredRows(folder.path).count(agent.node) == 1)
   }
 
+  @Test("a tick a year ahead is refused by name with a gap record, and old frames sent again count once")
+  func yearAheadAndReplayed() throws {
+    let folder = try TemporaryDirectory()
+    let engine = try TestEngine(folder.path)
+    let agent = try HandAgent(TestFleet.nodes[0], engine.endpoint)
+    let bystander = try HandAgent(TestFleet.nodes[1], engine.endpoint)
+    #expect(try agent.greet() && bystander.greet())
+    let start = start()
+    let ahead = start + 365 * 86_400_000
+    try agent.send(agent.late(1, ahead, rows: 5))
+    agent.skip(5)
+    let frames = try (0..<10).map { try agent.live(start + 1000 * Int64($0), isKeyframe: true) }
+    for frame in frames { try agent.send(frame) }
+    #expect(try agent.waitUntilDurable())
+    #expect(agent.rejects.map(\.reason) == [.tickInFuture])
+    #expect(agent.rejects.first.map { $0.valueSeen > $0.limit } == true)
+    for _ in 0..<3 {
+      for frame in frames { try agent.send(frame) }
+    }
+    try bystander.send(bystander.live(start))
+    #expect(try bystander.waitUntilDurable())
+    #expect(eventually { engine.engine.counters.duplicateBlocksTotal == 30 })
+    let range = Tick(unixMilliseconds: ahead)...Tick(unixMilliseconds: ahead + 4000)
+    #expect(try eventually { try engine.store.history.gaps(of: agent.node, range).gaps.count == 1 })
+    engine.stop()
+    let stored = try StoredRows(folder.path)
+    #expect(stored.count(agent.node) == 10 && stored.count(bystander.node) == 1)
+  }
+
   @Test("the journal is trimmed to its size, and what is trimmed still counts as received")
   func trimmed() throws {
     let folder = try TemporaryDirectory()
