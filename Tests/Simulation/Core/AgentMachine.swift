@@ -38,6 +38,9 @@ final class AgentMachine: AgentSessionHost {
   var hasClockFault = false
   /// Rows of a boot whose clock was wrong and that no aggregator ever answered are believed as they are.
   var hasForgottenBoot = false
+  /// Rows find no way to delivery before this; those that did not, first and last, to be told.
+  var stuckUntil = Int64.min
+  private var dropped: (first: TickStamp, last: TickStamp, count: Int)?
   /// Taken away for good.
   var isRetired = false
 
@@ -99,6 +102,7 @@ final class AgentMachine: AgentSessionHost {
     }
     unsettled.removeAll { !spool.keeps(world.ledger.samples[$0].sequence) }
     spool.processEnds(power: power)
+    dropped = nil
     run = nil
     if let link { world.network.abandon(link) }
     link = nil
@@ -147,8 +151,18 @@ final class AgentMachine: AgentSessionHost {
         if self.link !== link { break }
       }
     }
+    tellDropped(&host)
     sampleIfDue(&host)
     run?.session.advance(reading, &host)
+    settle()
+  }
+
+  /// Tells the session of rows that were dropped on the way to it, once there is a way again.
+  private func tellDropped(_ host: inout AgentMachine) {
+    guard let dropped, world.now >= stuckUntil else { return }
+    self.dropped = nil
+    guard world.mutation != .forgetDroppedRows else { return }
+    run?.session.lose(sampled: dropped.count, from: dropped.first, through: dropped.last, reading, &host)
     settle()
   }
 
@@ -163,6 +177,14 @@ final class AgentMachine: AgentSessionHost {
     guard let stamp, let run else { return }
     let id = world.ledger.samples.count
     let layout = world.layouts[layoutIndex]
+    if world.now < stuckUntil {
+      world.ledger.samples.append(
+        Ledger.Sample(
+          machine: index, node: node, stamp: stamp, trueUnix: world.now, width: layout.width,
+          stream: run.session.state.stream, sequence: 0, excuse: "dropped on its way to a delivery that was stuck"))
+      dropped = (dropped?.first ?? stamp, stamp, (dropped?.count ?? 0) + 1)
+      return
+    }
     world.ledger.samples.append(
       Ledger.Sample(
         machine: index, node: node, stamp: stamp, trueUnix: world.now, width: layout.width,

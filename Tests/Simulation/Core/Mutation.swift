@@ -39,4 +39,6 @@ public enum Mutation: String, CaseIterable, Sendable {
   case retryFailedSync
   /// A row of the spool changes its value on the way.
   case damagedValue
+  /// Rows that never reached delivery are forgotten.
+  case forgetDroppedRows
 }

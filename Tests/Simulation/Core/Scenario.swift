@@ -37,6 +37,8 @@ public struct Scenario: Sendable {
     case layout
     /// The spool is too small for the outages.
     case smallSpool
+    /// An agent's delivery is stuck for a while, so that rows are dropped before they are numbered.
+    case stuckDelivery
   }
 
   public let seed: UInt64

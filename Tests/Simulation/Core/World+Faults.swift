@@ -32,6 +32,7 @@ extension World {
     case .clone: clone(machine)
     case .revoke: revoke(machine)
     case .layout: changeLayout(machine)
+    case .stuckDelivery: machine.stuckUntil = now + Int64.random(in: 500...20_000, using: &random)
     case .smallSpool: machine.spool.shrink(to: Int.random(in: 200...2000, using: &random))
     }
   }
@@ -159,6 +160,7 @@ extension World {
       machine.spool.mend()
       machine.wallError = 0
       machine.wallMendsAt = .max
+      machine.stuckUntil = .min
       if machine.run == nil, machine.startsAt == nil, !machine.isRetired { machine.startsAt = now }
     }
     // Of machines that share a key one is left, as its operator would see to.
