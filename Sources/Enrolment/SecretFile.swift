@@ -54,6 +54,9 @@ public enum SecretFile {
 
   /// Puts `text` into the file at `path`, replacing what was there. Durable when the call returns: after a crash the file
   /// has the old content or the new. One writer at a time.
+  ///
+  /// Written by root into a directory of somebody else's, the file is that user's: a service has to read what an
+  /// administrator has made for it.
   public static func write(_ text: String, to path: String) throws(Failure) {
     let draft = path + ".new"
     _ = unsafe unlink(draft)
@@ -70,6 +73,7 @@ public enum SecretFile {
       guard count > 0 else { throw abandon(file, draft, "write") }
       written += count
     }
+    guard giveToOwner(ofDirectory: directory(of: path), file) else { throw abandon(file, draft, "hand over") }
     guard fsync(file) == 0 else { throw abandon(file, draft, "write") }
     _ = close(file)
     guard unsafe rename(draft, path) == 0 else { throw .cannot(operation: "make", path: path, errno: errno) }
@@ -95,6 +99,18 @@ public enum SecretFile {
     }
   }
 
+  private static func directory(of path: String) -> String {
+    path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  }
+
+  private static func giveToOwner(ofDirectory directory: String, _ file: Int32) -> Bool {
+    guard geteuid() == 0 else { return true }
+    var status = stat()
+    // SAFETY: the call fills the local.
+    guard unsafe stat(directory, &status) == 0 else { return false }
+    return status.st_uid == 0 || fchown(file, status.st_uid, status.st_gid) == 0
+  }
+
   private static func abandon(_ file: Int32, _ draft: String, _ operation: String) -> Failure {
     let failure = Failure.cannot(operation: operation, path: draft, errno: errno)
     _ = close(file)
@@ -103,7 +119,7 @@ public enum SecretFile {
   }
 
   private static func syncDirectory(of path: String) throws(Failure) {
-    let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let directory = directory(of: path)
     let file = unsafe open(directory, O_RDONLY | O_CLOEXEC | O_DIRECTORY)
     guard file >= 0 else { throw .cannot(operation: "sync", path: directory, errno: errno) }
     defer { _ = close(file) }

@@ -42,6 +42,18 @@ struct MachineStateTests {
     }
   }
 
+  @Test(
+    "an administrator's bongsu-agent join leaves the key to the user whose directory it is",
+    .enabled(if: geteuid() == 0, "only root can give files away"))
+  func handsOver() throws {
+    let home = try TemporaryDirectory()
+    #expect(chown(home.path, 4_242, 4_243) == 0)
+    try SecretFile.write("secret", to: "\(home.path)/identity")
+    let attributes = try FileManager.default.attributesOfItem(atPath: "\(home.path)/identity")
+    #expect(attributes[.ownerAccountID] as? Int == 4_242 && attributes[.groupOwnerAccountID] as? Int == 4_243)
+    #expect(attributes[.posixPermissions] as? Int == 0o600)
+  }
+
   @Test("joining again keeps the key while it is good, and makes a new one after a revocation")
   func again() throws {
     let gate = try Gatehouse()
