@@ -27,20 +27,34 @@ machines_begin() {
   mount -t tmpfs none "$machines_work"
 }
 
-# A Debian 12 root with the packages named, made once and kept: NAME, then packages.
+# A Debian 12 root with systemd, made once and kept as `plain`; with other names a copy with more packages: NAME, packages.
 machines_base() {
-  local base=$machines_root/$1 mirror
+  local name=$1 base=$machines_root/$1 mirror
   shift
   [ -e "$base/.complete" ] && return 0
   # A half-made one is of no use.
   rm -rf "$base"
+  mkdir -p "$machines_root"
+  if [ "$name" != plain ]; then
+    machines_base plain
+    cp -a "$machines_root/plain" "$base"
+    rm "$base/.complete"
+    machines_packages "$base" "$@"
+    return
+  fi
   mkdir -p "$base"
   mirror=${BONGSU_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Created-By: Packages' 2>/dev/null | head -n 1)}
   debootstrap --variant=minbase bookworm "$base" "${mirror:-http://deb.debian.org/debian}" >"$base.log" 2>&1 ||
     { tail -n 5 "$base.log" >&2; fail "debootstrap failed; its log is $base.log"; }
   machines_host_apt "$base"
+  machines_packages "$base" systemd-sysv dbus
+}
+
+machines_packages() { # root, packages…
+  local base=$1
+  shift
   chroot "$base" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq
-    apt-get install -y -qq --no-install-recommends systemd-sysv dbus "$@"; apt-get clean' sh "$@" >>"$base.log" 2>&1 ||
+    apt-get install -y -qq --no-install-recommends "$@"; apt-get clean' sh "$@" >>"$base.log" 2>&1 ||
     { tail -n 5 "$base.log" >&2; fail "the base root lacks its packages; the log is $base.log"; }
   touch "$base/.complete"
 }

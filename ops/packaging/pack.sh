@@ -132,8 +132,8 @@ deb() { # package, folder of the result
   (cd "$tree" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
   # Which libraries, from which version on: read from the program.
   printf 'Source: bongsu\n\nPackage: %s\nArchitecture: any\n' "$package" >"$scratch/debian/control"
-  depends=$(cd "$scratch" && dpkg-shlibdeps -O -e "$tree/usr/bin/$program" | sed 's/^shlibs:Depends=//')
-  [ -n "$depends" ] || fail "no libraries found for $program"
+  depends=$(cd "$scratch" && dpkg-shlibdeps -O -e "$tree/usr/bin/$program" 2>"$scratch/shlibdeps" | sed 's/^shlibs:Depends=//')
+  [ -n "$depends" ] || { cat "$scratch/shlibdeps" >&2; fail "no libraries found for $program"; }
   [ -n "${user[$package]:-}" ] && depends="adduser, init-system-helpers (>= 1.54~), $depends"
   size=$(find "$tree" -type f ! -path '*/DEBIAN/*' -printf '%s\n' |
     awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
