@@ -47,7 +47,8 @@ struct MachineStateTests {
     .enabled(if: geteuid() == 0, "only root can give files away"))
   func handsOver() throws {
     let home = try TemporaryDirectory()
-    #expect(chown(home.path, 4_242, 4_243) == 0)
+    let given = unsafe chown(home.path, 4_242, 4_243)
+    #expect(given == 0)
     try SecretFile.write("secret", to: "\(home.path)/identity")
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(home.path)/identity")
     #expect(attributes[.ownerAccountID] as? Int == 4_242 && attributes[.groupOwnerAccountID] as? Int == 4_243)
