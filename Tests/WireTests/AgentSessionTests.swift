@@ -231,6 +231,37 @@ struct AgentSessionTests {
     #expect(wait >= 60_000)
   }
 
+  @Test("ten thousand agents that lose their connection at once come back spread, ever wider while it fails")
+  func spread() {
+    /// How many come back in each tenth of a second, after the first loss and after the third.
+    var first: [Int64: Int] = [:]
+    var third: [Int64: Int] = [:]
+    for seed in UInt64(0)..<10_000 {
+      var host = AgentBench()
+      let settings = AgentSessionSettings(
+        node: NodeID("n1")!, incarnation: Incarnation(rawValue: seed), boot: BootID(rawValue: 9), agentVersion: "test")
+      var now: Int64 = 100_000
+      var reading: ClockReading { ClockReading(unixMilliseconds: AgentRig.origin + now, boottimeMilliseconds: now) }
+      var session = AgentSession(
+        settings: settings, state: AgentState(stream: StreamID(rawValue: seed), leaseEnd: 1), layouts: [],
+        layout: AgentBench.layout, lastTick: nil, reading: reading, seed: seed &* 0x9E37_79B9_7F4A_7C15, host: &host)
+      for round in 1...3 {
+        session.advance(reading, &host)
+        session.connectionLost(reading, &host)
+        guard case .disconnected(_, let wait)? = host.notices.last else {
+          Issue.record("no disconnection")
+          return
+        }
+        if round == 1 { first[wait / 100, default: 0] += 1 }
+        if round == 3 { third[wait / 100, default: 0] += 1 }
+        now += wait
+      }
+    }
+    // Evenly over 4 s that is 250 in each tenth of a second, over 16 s 62.
+    #expect(first.values.max() ?? .max < 350 && first.count >= 40)
+    #expect(third.values.max() ?? .max < 120 && third.count >= 160)
+  }
+
   @Test("garbage from the aggregator is reported and changes nothing")
   func garbage() {
     var rig = AgentRig()
