@@ -42,6 +42,9 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -54,8 +57,10 @@ let package = Package(
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -130,16 +135,23 @@ let package = Package(
     module(
       "BongsuAPI", "Aggregator/API",
       [
-        "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, lifecycle, logging, nioCore,
-        nioHTTP1, httpTypes,
+        "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, lifecycle,
+        logging, nioCore, nioHTTP1, httpTypes,
       ]),
 
     module("BongsuQuery", "Aggregator/Query", ["BongsuSeries"]),
-    module("BongsuAlerts", "Aggregator/Alerts", ["BongsuQuery", "BongsuSeries", yams]),
+    .target(
+      name: "BongsuAlerts",
+      dependencies: [
+        "BongsuQuery", "BongsuSeries", crypto, httpClient, logging, nioCore, nioFoundation, nioHTTP1, nioPosix, nioSSL,
+        yams,
+      ],
+      path: "Aggregator/Alerts", resources: [.embedInCode("Rules/power.yaml")], swiftSettings: strict),
     program(
       "bongsu-aggregator", "Aggregator/Daemon",
       [
-        "BongsuAdmission", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest", "BongsuMetrics",
+        "BongsuAdmission", "BongsuAlerts", "BongsuAPI", "BongsuEnrolment", "BongsuFleet", "BongsuIngest",
+        "BongsuMetrics",
         "BongsuModel", "BongsuProcess",
         "BongsuReports", "BongsuRollup", "BongsuSeries", "BongsuStore", "BongsuTransport", argumentParser, lifecycle,
         logging, unixSignals,

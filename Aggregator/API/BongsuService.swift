@@ -34,6 +34,8 @@ public struct BongsuService: Service {
     EnrolmentRoutes(control: sources.enrolment).install(in: &table)
     ExportRoutes(source: sources.export).install(in: &table)
     GapRoutes(source: sources.gaps).install(in: &table)
+    AlertRoutes(alerts: sources.alerts).install(in: &table)
+    RuleRoutes(alerts: sources.alerts).install(in: &table)
     PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)
       .install(in: &table)
     var counters = HTTPMetrics(in: metrics)

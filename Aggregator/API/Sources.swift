@@ -1,3 +1,4 @@
+public import BongsuAlerts
 public import BongsuReports
 public import BongsuSeries
 
@@ -116,19 +117,22 @@ public struct APISources: Sendable {
   public var gaps: (any GapSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
+  /// Rules and alerts.
+  public var alerts: AlertRunner?
   /// What it tells of metrics; asked at every request, since metrics may come later.
   public var metadata: @Sendable () -> [MetricMetadata]
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
-    gaps: (any GapSource)? = nil,
-    series: (any SeriesSource)? = nil, metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
+    gaps: (any GapSource)? = nil, series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil,
+    metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
     self.enrolment = enrolment
     self.export = export
     self.gaps = gaps
     self.series = series
+    self.alerts = alerts
     self.metadata = metadata
   }
 }

@@ -22,6 +22,26 @@ public struct AlertingState: Sendable {
     public var resolvedAt: Int64?
     /// Since when the alert fires although the expression no longer holds.
     public var keepsFiringSince: Int64?
+    /// Share of the expected GPUs behind the alert that reported when it began to fire; `nil` when that is not known.
+    public var coverageAtFiring: Double?
+    /// Whether the alert stays only because its data is missing.
+    public var isHeld = false
+
+    /// An alert as it was saved.
+    public init(
+      phase: Phase, labels: LabelSet, annotations: [Label], value: Double, activeSince: Int64, firedAt: Int64? = nil,
+      resolvedAt: Int64? = nil, keepsFiringSince: Int64? = nil, coverageAtFiring: Double? = nil
+    ) {
+      self.phase = phase
+      self.labels = labels
+      self.annotations = annotations
+      self.value = value
+      self.activeSince = activeSince
+      self.firedAt = firedAt
+      self.resolvedAt = resolvedAt
+      self.keepsFiringSince = keepsFiringSince
+      self.coverageAtFiring = coverageAtFiring
+    }
   }
 
   /// One element of the expression's result with labels and annotations filled in.
@@ -67,9 +87,12 @@ public struct AlertingState: Sendable {
 
   /// Applies the result of one evaluation at `time`, in milliseconds.
   ///
-  /// On a failure the state is as before, but that too many alerts clear it, as in Prometheus.
+  /// On a failure the state is as before, but that too many alerts clear it, as in Prometheus. `isHeld` is asked about an
+  /// active alert that the result lacks: `true` keeps it as it is, because its data is missing and not its reason.
+  /// `coverage` is asked once about an alert that begins to fire.
   public mutating func apply(
-    _ candidates: [Candidate], at time: Int64, holdMilliseconds: Int64, keepFiringMilliseconds: Int64, limit: Int
+    _ candidates: [Candidate], at time: Int64, holdMilliseconds: Int64, keepFiringMilliseconds: Int64, limit: Int,
+    isHeld: (Alert) -> Bool = { _ in false }, coverage: (LabelSet) -> Double? = { _ in nil }
   ) throws(Failure) {
     var present: Set<LabelSet> = []
     for candidate in candidates where !present.insert(candidate.labels).inserted { throw .equalLabels }
@@ -77,11 +100,19 @@ public struct AlertingState: Sendable {
     var kept: [Alert] = []
     var activeCount = 0
     for alert in alerts {
+      let isPresent = present.contains(alert.labels)
+      var alert = alert
+      alert.isHeld = !isPresent && alert.phase != .inactive && isHeld(alert)
+      if alert.isHeld {
+        kept.append(alert)
+        activeCount += 1
+        continue
+      }
       guard
-        let next = Self.step(
-          alert, isPresent: present.contains(alert.labels), at: time, hold: holdMilliseconds,
-          keep: keepFiringMilliseconds)
+        var next = Self.step(
+          alert, isPresent: isPresent, at: time, hold: holdMilliseconds, keep: keepFiringMilliseconds)
       else { continue }
+      if next.phase == .firing, alert.phase != .firing { next.coverageAtFiring = coverage(next.labels) }
       kept.append(next)
       if next.phase != .inactive { activeCount += 1 }
     }

@@ -22,7 +22,7 @@ public struct RuleGroupState: Sendable {
     public var value: Double
   }
 
-  public let group: RuleGroup
+  public private(set) var group: RuleGroup
   /// Per rule; recording rules have an empty one.
   public private(set) var alerting: [AlertingState]
   private var written: [[LabelSet: Bool]]
@@ -33,10 +33,25 @@ public struct RuleGroupState: Sendable {
     written = Array(repeating: [:], count: group.rules.count)
   }
 
+  /// Takes over the state of rule number `old` of another group for rule number `index`: the same rule before a reload.
+  public mutating func inherit(_ index: Int, from other: RuleGroupState, _ old: Int) {
+    alerting[index] = other.alerting[old]
+    written[index] = other.written[old]
+  }
+
+  /// Takes over saved alerts of rule number `index`.
+  public mutating func restore(_ index: Int, _ alerts: [AlertingState.Alert]) {
+    alerting[index] = AlertingState(restoring: alerts)
+  }
+
+  /// Series that rule number `index` wrote last: what has to end when the rule goes away.
+  public func writtenSeries(_ index: Int) -> [LabelSet] { Array(written[index].keys) }
+
   /// Evaluates one rule at `time` in milliseconds; call for each rule in order and store the output before the next, as
   /// later rules of a group read what earlier ones recorded.
   public mutating func evaluate(
-    _ index: Int, at time: Int64, engine: QueryEngine, source: any SeriesSource, environment: TemplateEnvironment
+    _ index: Int, at time: Int64, engine: QueryEngine, source: any SeriesSource, environment: TemplateEnvironment,
+    isHeld: (AlertingState.Alert) -> Bool = { _ in false }, coverage: (LabelSet) -> Double? = { _ in nil }
   ) -> Result<[Output], RuleFailure> {
     let rule = group.rules[index]
     do {
@@ -48,7 +63,7 @@ public struct RuleGroupState: Sendable {
         let expander = TemplateExpander(time: time, environment: environment) { expression in
           try Self.vector(of: engine.instant(expression, at: time, over: source))
         }
-        outputs = try alert(vector, index, rule, at: time, expander)
+        outputs = try alert(vector, index, rule, at: time, expander, isHeld, coverage)
       }
       var now: [LabelSet: Bool] = [:]
       for output in outputs { now[output.labels] = true }
@@ -88,7 +103,8 @@ public struct RuleGroupState: Sendable {
   }
 
   private mutating func alert(
-    _ vector: [InstantResult.Sample], _ index: Int, _ rule: Rule, at time: Int64, _ expander: TemplateExpander
+    _ vector: [InstantResult.Sample], _ index: Int, _ rule: Rule, at time: Int64, _ expander: TemplateExpander,
+    _ isHeld: (AlertingState.Alert) -> Bool, _ coverage: (LabelSet) -> Double?
   ) throws -> [Output] {
     let candidates = vector.map { sample in
       var labels = sample.labels.withoutMetricName
@@ -103,7 +119,8 @@ public struct RuleGroupState: Sendable {
     }
     try alerting[index].apply(
       candidates, at: time, holdMilliseconds: rule.holdMilliseconds,
-      keepFiringMilliseconds: rule.keepFiringMilliseconds, limit: group.limit)
+      keepFiringMilliseconds: rule.keepFiringMilliseconds,
+      limit: group.limit > 0 ? group.limit : AlertLimits.alertsPerRuleMax, isHeld: isHeld, coverage: coverage)
     var outputs: [Output] = []
     for alert in alerting[index].active {
       // A label whose template came out empty is not part of the alert, but its series carries the template itself.

@@ -109,6 +109,22 @@ struct YAMLMap {
     return FloatText.parse(text)
   }
 
+  /// `true` or `false`.
+  func boolean(_ key: String) throws(FileFailure) -> Bool? {
+    guard let text = try text(key) else { return nil }
+    switch text {
+    case "true", "True", "TRUE": return true
+    case "false", "False", "FALSE": return false
+    default: throw failure(key, "expected \(key) to be true or false, got \"\(text)\"")
+    }
+  }
+
+  /// A mapping below a key; `nil` when the key is absent or null.
+  func map(_ key: String, allowing keys: [String]) throws(FileFailure) -> YAMLMap? {
+    guard let value = entries[key], !value.isNullScalar else { return nil }
+    return try YAMLMap(value, file: file, allowing: keys, of: key)
+  }
+
   /// The elements of a sequence; empty when the key is absent or null.
   func list(_ key: String) throws(FileFailure) -> [Node] {
     guard let value = entries[key], !value.isNullScalar else { return [] }

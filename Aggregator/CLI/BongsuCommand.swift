@@ -18,7 +18,8 @@ struct BongsuCommand: AsyncParsableCommand {
       """,
     version: "bongsu \(Release.version)",
     subcommands: [
-      StatusCommand.self, TopCommand.self, NodesCommand.self, GapsCommand.self, JoinTokenCommand.self,
+      StatusCommand.self, TopCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
+      JoinTokenCommand.self,
       ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])

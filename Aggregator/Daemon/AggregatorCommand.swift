@@ -66,6 +66,8 @@ struct AggregatorCommand: AsyncParsableCommand {
   @Option(help: "Where HTTP is served, HOST:PORT.")
   var http = "127.0.0.1:7480"
 
+  @OptionGroup(title: "Alarms") var alarms: AlertOptions
+
   @Option(help: "Threads that decode and roll up; fixed for the life of a data directory.")
   var shards = 1
 
@@ -143,6 +145,7 @@ struct AggregatorCommand: AsyncParsableCommand {
       throw ValidationError(
         "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
     }
+    _ = try alarms.configuration(http: Address(http, option: "--http"))
     guard connectionsMax > 0 else {
       throw ValidationError("--connections-max is \(connectionsMax), must be at least 1")
     }
@@ -183,13 +186,19 @@ struct AggregatorCommand: AsyncParsableCommand {
       logger.warning("agents are neither encrypted nor authenticated: --allow-insecure-listen")
     }
     let own = OwnSeries(registry: registry)
-    let series = AggregatorSeries(parts: [
-      NewestRollups(
-        catalogue: RollupCatalogue(engine.plan), newest: { engine.newest?.closed }, outlook: { _ in nil }),
-      own,
-      DeviceSeries(
-        live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree)),
-    ])
+    let catalogue = RollupCatalogue(engine.plan)
+    let alarms = Alarms(plan: engine.plan, catalogue: catalogue)
+    let series = AggregatorSeries(
+      parts: [
+        NewestRollups(
+          catalogue: catalogue, newest: { engine.newest?.closed }, outlook: { alarms.feed.outlook($0) }),
+        own,
+      ] + alarms.parts + [
+        DeviceSeries(
+          live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree))
+      ])
+    let runner = try alarms.runner(
+      self.alarms.configuration(http: http), directory: data, others: series, logger: logger)
     let api = try BongsuService(
       configuration: APIConfiguration(
         host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
@@ -197,7 +206,7 @@ struct AggregatorCommand: AsyncParsableCommand {
         live: live, enrolment: control,
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
-        series: series, metadata: SeriesMetadata.all(registry)),
+        series: series, alerts: runner, metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(
@@ -206,6 +215,8 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
           .init(service: OwnSeriesClock(own: own)), .init(service: failure),
+          .init(
+            service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),
           .init(
             service: ServiceManager(
               engine: engine, settings: settings, arguments: arguments, threshold: threshold, logger: logger)),

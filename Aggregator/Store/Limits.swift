@@ -21,6 +21,9 @@ public enum StoreLimits {
   /// Rows that one question may return.
   public static let answerRowsMax = 1 << 20
 
+  /// Transitions of alerts that are kept, some 600 bytes each.
+  public static let alertTransitionsMax = 500_000
+
   /// Samples that ``RawExport/samples(of:in:maximum:)`` may hold at once: 24 bytes each.
   public static let exportSamplesMax = 8 << 20
 

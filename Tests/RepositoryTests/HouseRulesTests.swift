@@ -49,7 +49,7 @@ struct HouseRulesTests {
     ],
     "Aggregator/Reports": [],
     "Aggregator/Query": ["BongsuSeries"],
-    "Aggregator/Alerts": ["BongsuQuery", "BongsuSeries", "Yams"],
+    "Aggregator/Alerts": ["BongsuQuery", "BongsuSeries", "AsyncHTTPClient", "Yams"],
     "Aggregator/API": [
       "BongsuReports", "BongsuQuery", "BongsuAlerts", "BongsuSeries", "BongsuMetrics", "BongsuModel", "Hummingbird",
     ],
