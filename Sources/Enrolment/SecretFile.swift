@@ -88,15 +88,30 @@ public enum SecretFile {
   }
 
   /// Makes a directory that only its owner may enter; one that is there already keeps its mode. Parents are made too.
+  /// Made by root below somebody else's, it is that user's, as files are.
   public static func makeDirectory(_ path: String) throws(Failure) {
-    if unsafe mkdir(path, 0o700) == 0 || errno == EEXIST { return }
-    guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
-      throw .cannot(operation: "make", path: path, errno: errno)
+    if try make(path) { return }
+    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else {
+      throw .cannot(operation: "make", path: path, errno: ENOENT)
     }
     try makeDirectory(String(path[..<slash]))
-    guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+    guard try make(path) else { throw .cannot(operation: "make", path: path, errno: ENOENT) }
+  }
+
+  /// - Returns: `false` when the parent is not there.
+  private static func make(_ path: String) throws(Failure) -> Bool {
+    guard unsafe mkdir(path, 0o700) == 0 else {
+      if errno == EEXIST { return true }
+      if errno == ENOENT { return false }
       throw .cannot(operation: "make", path: path, errno: errno)
     }
+    let made = unsafe open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW)
+    guard made >= 0 else { throw .cannot(operation: "make", path: path, errno: errno) }
+    defer { _ = close(made) }
+    guard giveToOwner(ofDirectory: directory(of: path), made) else {
+      throw .cannot(operation: "hand over", path: path, errno: errno)
+    }
+    return true
   }
 
   private static func directory(of path: String) -> String {

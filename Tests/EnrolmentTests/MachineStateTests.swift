@@ -53,6 +53,11 @@ struct MachineStateTests {
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(home.path)/identity")
     #expect(attributes[.ownerAccountID] as? Int == 4_242 && attributes[.groupOwnerAccountID] as? Int == 4_243)
     #expect(attributes[.posixPermissions] as? Int == 0o600)
+    try SecretFile.makeDirectory("\(home.path)/further/below")
+    for made in ["further", "further/below"] {
+      let directory = try FileManager.default.attributesOfItem(atPath: "\(home.path)/\(made)")
+      #expect(directory[.ownerAccountID] as? Int == 4_242 && directory[.posixPermissions] as? Int == 0o700)
+    }
   }
 
   @Test("joining again keeps the key while it is good, and makes a new one after a revocation")

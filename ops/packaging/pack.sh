@@ -6,7 +6,7 @@ declare -A user=([bongsu-agent]=bongsu-agent [bongsu-aggregator]=bongsu [bongsu-
 declare -A mode=([bongsu-agent]=0700 [bongsu-aggregator]=0750 [bongsu-facility-agent]=0700)
 declare -A directories=(
   [bongsu-agent]="agent spool" [bongsu-aggregator]="aggregator" [bongsu-facility-agent]="facility facility-spool")
-declare -A settings=([bongsu-agent]=agent [bongsu-aggregator]=aggregator [bongsu-facility-agent]=facility-agent)
+declare -A settings=([bongsu-agent]=agent.conf [bongsu-aggregator]=aggregator.conf [bongsu-facility-agent]=facility-agent.yaml)
 declare -A synopsis=(
   [bongsu-agent]="GPU power and utilization of this node, for Bongsu"
   [bongsu-aggregator]="power and utilization of a fleet of GPU nodes"
@@ -35,12 +35,15 @@ compressed() { # file, place without .gz
 }
 
 # Manual page and completions of one program, as the program itself describes them.
-documents() { # program
-  local shell place page
-  for page in ops/man/"$1".[1-8] ops/man/"$1"-*.[1-8]; do
-    # Pages of another program whose name begins alike are that one's.
-    [ -f "$page" ] && belongs "$page" "$1" && compressed "$page" "usr/share/man/man${page##*.}/$(basename "$page")"
-  done
+documents() { # program, package
+  local shell place
+  manual "$1" "$1" "${synopsis[$2]}"
+  if [ "$1" = bongsu ]; then
+    local command
+    while IFS= read -r command; do manual "bongsu $command" "bongsu-$command" "$(
+      "$binaries/bongsu" "$command" --help | sed -n '1s/^OVERVIEW: \(.*\)\.$/\1/p')"; done < <(
+      "$binaries/bongsu" --help | sed -n '/^SUBCOMMANDS:/,$p' | sed -nE 's/^  ([a-z-]+) +[A-Z].*/\1/p')
+  fi
   for shell in bash zsh fish; do
     case $shell in
     bash) place=usr/share/bash-completion/completions/$1 ;;
@@ -56,13 +59,12 @@ documents() { # program
   done
 }
 
-belongs() { # page, program: whether the longest program name that begins the page's name is this one
-  local name candidate best=""
-  name=$(basename "$1")
-  for candidate in "${programs[@]}"; do
-    [[ $name == "$candidate".* || $name == "$candidate"-* ]] && [ ${#candidate} -gt ${#best} ] && best=$candidate
-  done
-  [ "$best" = "$2" ]
+# A manual page from what the program says of itself with --help.
+manual() { # command, name of the page, what it is
+  PATH=$(cd "$binaries" && pwd):$PATH help2man --no-info --section=1 --no-discard-stderr --name="$3" \
+    --version-string="$version" --output="$scratch/page" "$1" || fail "no manual page from $1 --help"
+  sed -i -e "s/^$1 .- /$2 \\\\- /" -e 's/^OVERVIEW: //' "$scratch/page"
+  compressed "$scratch/page" "usr/share/man/man1/$2.1"
 }
 
 # What is shipped with each package.
@@ -70,19 +72,19 @@ stage() { # package; sets nothing, fills $tree
   local package=$1 program=$1
   [ "$package" = bongsu-cli ] && program=bongsu
   put 0755 "$binaries/$program" "usr/bin/$program"
-  documents "$program"
+  documents "$program" "$package"
   if [ -n "${user[$package]:-}" ]; then
     put 0644 "ops/packaging/$package.service" "lib/systemd/system/$package.service"
     # The shipped file has every setting as a comment; what an installed service needs is in force.
-    sed -E -e 's|^#(spool = /var/lib/bongsu/.*)|\1|' -e 's|^#(state = /var/lib/bongsu/facility.*)|\1|' \
+    sed -E -e 's|^#(spool = /var/lib/bongsu/.*)|\1|' -e 's|^#(spool: /var/lib/bongsu/.*)|\1|' \
       -e 's|^#(fleet = /etc/bongsu/fleet.yaml)|\1|' -e 's|^#(data = /var/lib/bongsu/aggregator)|\1|' \
-      "ops/config/${settings[$package]}.conf" >"$scratch/settings"
+      "ops/config/${settings[$package]}" >"$scratch/settings"
     if [ "$package" = bongsu-aggregator ]; then
       # Other machines are to reach it: encrypted, and after joining. HTTP stays on this machine.
       sed -i -E 's|^#listen = .*|listen = 0.0.0.0:7420|' "$scratch/settings"
       grep -q '^listen = ' "$scratch/settings" || fail "ops/config/aggregator.conf has no line '#listen = …'"
     fi
-    put 0644 "$scratch/settings" "etc/bongsu/${settings[$package]}.conf"
+    put 0644 "$scratch/settings" "etc/bongsu/${settings[$package]}"
   fi
   case $package in
   bongsu-agent) put 0644 ops/packaging/60-bongsu-agent.rules lib/udev/rules.d/60-bongsu-agent.rules ;;
