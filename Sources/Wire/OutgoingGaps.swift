@@ -23,8 +23,21 @@ struct OutgoingGaps {
     let isKnown = entries.contains {
       $0.gap.firstSequence <= gap.firstSequence && gap.lastSequence <= $0.gap.lastSequence
     }
-    guard !isKnown, !isFull else { return false }
+    guard !isKnown else { return false }
+    if isFull { return extend(by: gap) }
     entries.append(Entry(gap: gap, sentAt: nil))
+    return true
+  }
+
+  /// Lengthens the last entry by a loss that follows it, as when row after row finds no room while nothing is
+  /// acknowledged. What was told of it already is told again with the rest, in its own time.
+  private mutating func extend(by gap: Gap) -> Bool {
+    let last = entries.count - 1
+    guard entries[last].gap.reason == gap.reason, entries[last].gap.lastSequence + 1 == gap.firstSequence else {
+      return false
+    }
+    entries[last].gap.lastSequence = gap.lastSequence
+    entries[last].gap.lastTick = gap.lastTick
     return true
   }
 

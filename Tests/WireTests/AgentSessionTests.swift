@@ -154,6 +154,26 @@ struct AgentSessionTests {
     #expect(rig.session.unacknowledgedGapCount > 0)
   }
 
+  @Test("row after row lost while nothing is acknowledged stays recorded by its reason, however many there are")
+  func manyLosses() {
+    var rig = AgentRig {
+      $0.pendingRowsMax = 4
+      $0.silenceTimeout = 1_000_000
+    }
+    rig.welcome()
+    rig.bench.takesSpill = false
+    rig.run(seconds: 200)
+    #expect(rig.session.unacknowledgedGapCount <= 64)
+    let lost = rig.bench.notices.reduce(UInt64(0)) { sum, notice in
+      guard case .lost(let gap) = notice, gap.reason == .spoolUnavailable else { return sum }
+      return sum + gap.lastSequence - gap.firstSequence + 1
+    }
+    #expect(lost == 196, "every row but those in memory is said to be lost, once")
+    rig.bench.sent.removeAll()
+    rig.idle(milliseconds: 31_000)
+    #expect(rig.bench.gaps.contains { $0.firstSequence == 64 && $0.lastSequence == 196 })
+  }
+
   @Test("rows lost before any answer are recorded under their final labels")
   func lostWhileProvisional() {
     var rig = AgentRig()
