@@ -93,6 +93,8 @@ public struct PowerFunctions: Sendable {
     var time: Int64
     /// Power, mW; `Int64.min` where there is none.
     var power: [[Int64]]
+    /// GPUs whose power is in it, read or estimated.
+    var known: [[Int64]]
     /// Reporting GPUs and the power assumed for silent ones, of factories and halls.
     var reporting: [[Int64]]
     var missing: [[Int64]]
@@ -148,7 +150,7 @@ public struct PowerFunctions: Sendable {
     case .lostRatio:
       return compare(now, 10_000, count) { now, then, group in
         let (before, after) = (then.power[level.rawValue][group], now.power[level.rawValue][group])
-        guard before > 0, after != .min else { return nil }
+        guard before > 0, after != .min, isComparable(now, then, level, group) else { return nil }
         return max(0, Double(before - after) / Double(before))
       }
     case .vanishedRatio:
@@ -182,8 +184,9 @@ public struct PowerFunctions: Sendable {
   }
 
   private func totals(_ tick: ClosedTick) -> Totals {
-    let all = RollupLevel.allCases.map { level -> (power: [Int64], reporting: [Int64], missing: [Int64]) in
-      guard Self.levels.contains(level) else { return ([], [], []) }
+    let all = RollupLevel.allCases.map {
+      level -> (power: [Int64], known: [Int64], reporting: [Int64], missing: [Int64]) in
+      guard Self.levels.contains(level) else { return ([], [], [], []) }
       let table = tick[level]
       let groups = 0..<plan.groupCount(level)
       let power = groups.map { group -> Int64 in
@@ -192,14 +195,15 @@ public struct PowerFunctions: Sendable {
         }
         return tick.facilityMilliwatts(level, group) ?? table.totalMilliwatts(group)
       }
-      guard level == .factory || level == .hall else { return (power, [], []) }
+      let known = groups.map { table.field(.reportingGPUs, $0) + table.field(.estimatedGPUs, $0) }
+      guard level == .factory || level == .hall else { return (power, known, [], []) }
       return (
-        power, groups.map { table.field(.reportingGPUs, $0) }, groups.map { table.field(.missingPower, $0) }
+        power, known, groups.map { table.field(.reportingGPUs, $0) }, groups.map { table.field(.missingPower, $0) }
       )
     }
     return Totals(
-      time: tick.tick.unixMilliseconds, power: all.map(\.power), reporting: all.map(\.reporting),
-      missing: all.map(\.missing))
+      time: tick.tick.unixMilliseconds, power: all.map(\.power), known: all.map(\.known),
+      reporting: all.map(\.reporting), missing: all.map(\.missing))
   }
 
   /// The totals of `span` before `now`, or of the newest tick before that which is at most one second older.
@@ -222,8 +226,16 @@ public struct PowerFunctions: Sendable {
   ) -> [Double?] {
     compare(now, span, plan.groupCount(level)) { now, then, group in
       let (before, after) = (then.power[level.rawValue][group], now.power[level.rawValue][group])
-      return before == .min || after == .min ? nil : scale(after &- before)
+      guard before != .min, after != .min, isComparable(now, then, level, group) else { return nil }
+      return scale(after &- before)
     }
+  }
+
+  /// Whether both totals are of nearly the same GPUs: agents that come for the first time, or whose estimate expires, change
+  /// what is known and not what is drawn.
+  private func isComparable(_ now: Totals, _ then: Totals, _ level: RollupLevel, _ group: Int) -> Bool {
+    let (before, after) = (then.known[level.rawValue][group], now.known[level.rawValue][group])
+    return min(before, after) * 10 >= max(before, after) * 9
   }
 
   /// Silent nodes explain missing GPUs; what is missing beyond them has been lost by nodes that report.

@@ -70,6 +70,20 @@ struct PowerFunctionsTests {
     #expect(hall.value(.change60s, .hall) == 0)
   }
 
+  @Test("agents that come for the first time are no change of power; ten seconds later changes are told")
+  func newcomers() {
+    let hall = Hall()
+    hall.tick([300_000, nil, nil], times: 11)
+    #expect(hall.value(.change10s, .hall) == 0)
+    hall.tick([300_000, 300_000, 300_000])
+    #expect(hall.value(.change10s, .hall) == nil)
+    #expect(hall.value(.lostRatio, .hall) == nil)
+    hall.tick([300_000, 300_000, 300_000], times: 9)
+    #expect(hall.value(.change10s, .hall) == nil)
+    hall.tick([300_000, 300_000, 300_000])
+    #expect(hall.value(.change10s, .hall) == 0)
+  }
+
   @Test("power that stops is a loss, agents that vanish are none but are told with their last power")
   func losses() {
     let hall = Hall()
