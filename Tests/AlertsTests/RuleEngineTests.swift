@@ -30,8 +30,8 @@ struct RuleEngineTests {
         for rule in engine.groups[group].state.group.rules.indices {
           transitions += engine.evaluate(
             group, rule, at: time, over: source, isAfterRestart: isAfterRestart,
-            circumstances: { [coverage] _ in .init(coverage: coverage, estimatedShare: 0.1) }
-          ) { try written.append($0, at: time) }
+            circumstances: { [coverage] _ in .init(coverage: coverage, estimatedShare: 0.1) },
+            write: { try written.append($0, at: time) })
         }
         engine.finish(group, at: time, seconds: [])
       }

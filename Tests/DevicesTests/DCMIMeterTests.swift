@@ -76,7 +76,8 @@ struct DCMIMeterTests {
     let tree = try DeviceTree()
     let controller = Controller()
     controller.answer = Self.reading
-    let source = HostSource(sysfsRoot: tree.path, openPort: { () throws(SysfsError) in controller }) { 0 }
+    let source = HostSource(
+      sysfsRoot: tree.path, openPort: { () throws(SysfsError) in controller }, monotonicNanoseconds: { 0 })
     let inventory = source.discover()
     #expect(inventory.columns.map(\.id) == [.nodePower])
     #expect(source.condition == .available("machine power by IPMI; no processor energy"))
@@ -84,7 +85,8 @@ struct DCMIMeterTests {
     try tree.write("class/hwmon/hwmon1/name", "power_meter")
     try tree.write("class/hwmon/hwmon1/power1_average", "500000000")
     let other = Controller()
-    let both = HostSource(sysfsRoot: tree.path, openPort: { () throws(SysfsError) in other }) { 0 }
+    let both = HostSource(
+      sysfsRoot: tree.path, openPort: { () throws(SysfsError) in other }, monotonicNanoseconds: { 0 })
     let metered = both.discover()
     #expect(SourceReading(both, metered, at: Tick(unixMilliseconds: 0))(.nodePower).reading == 500_000)
     #expect(other.asked.isEmpty)
@@ -95,12 +97,13 @@ struct DCMIMeterTests {
     let tree = try DeviceTree()
     let controller = Controller()
     controller.answer = [0xC1]
-    let source = HostSource(sysfsRoot: tree.path, openPort: { () throws(SysfsError) in controller }) { 0 }
+    let source = HostSource(
+      sysfsRoot: tree.path, openPort: { () throws(SysfsError) in controller }, monotonicNanoseconds: { 0 })
     #expect(source.discover().width == 0)
     let denied = HostSource(
       sysfsRoot: tree.path,
-      openPort: { () throws(SysfsError) in throw SysfsError(path: "/dev/ipmi0", errno: EACCES) }
-    ) { 0 }
+      openPort: { () throws(SysfsError) in throw SysfsError(path: "/dev/ipmi0", errno: EACCES) },
+      monotonicNanoseconds: { 0 })
     #expect(denied.discover().width == 0)
     #expect(
       denied.condition

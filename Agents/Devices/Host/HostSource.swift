@@ -34,12 +34,14 @@ public final class HostSource: DeviceSource {
 
   /// Looks below `sysfsRoot`, which is `/sys` but in tests and containers.
   public convenience init(sysfsRoot: String = SourceSpecification.defaultSysfsRoot) {
-    self.init(sysfsRoot: sysfsRoot, openPort: { () throws(SysfsError) in try KernelIPMIPort(path: "/dev/ipmi0") }) {
-      var time = timespec()
-      // SAFETY: the call writes one timespec.
-      unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-      return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
+    self.init(
+      sysfsRoot: sysfsRoot, openPort: { () throws(SysfsError) in try KernelIPMIPort(path: "/dev/ipmi0") },
+      monotonicNanoseconds: {
+        var time = timespec()
+        // SAFETY: the call writes one timespec.
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+      })
   }
 
   init(
