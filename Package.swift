@@ -40,10 +40,10 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
-let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
@@ -106,6 +106,12 @@ let package = Package(
         "BongsuSampling",
         "BongsuSpool",
         "BongsuTransport", "BongsuWire", "CBongsuPlatform",
+      ]),
+    program(
+      "bongsu-facility-agent", "Agents/FacilityAgent",
+      [
+        "BongsuDelivery", "BongsuDevices", "BongsuEnrolment", "BongsuFleet", "BongsuModel", "BongsuProcess",
+        "BongsuRecordLog", "BongsuSpool", "BongsuTransport", "BongsuWire", httpClient, nioCore, nioHTTP1, nioSSL, yams,
       ]),
     program(
       "bongsu-fleet", "Agents/FleetSimulator",
@@ -191,6 +197,12 @@ let package = Package(
     tests("DevicesTests", ["BongsuDevices", "BongsuSampling", "BongsuModel", "BongsuTestKit"]),
     tests(
       "FleetSimulatorTests", ["bongsu-fleet", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
+    tests(
+      "FacilityAgentTests",
+      [
+        "bongsu-facility-agent", "BongsuDelivery", "BongsuModel", "BongsuProcess", "BongsuTestKit", httpTypes,
+        hummingbird, logging, nioCore,
+      ], exclude: ["Pages"]),
     tests("FleetTests", ["BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests(
       "EnrolmentTests",
@@ -213,7 +225,9 @@ let package = Package(
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
     tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
     tests("RepositoryTests", []),
-    tests("ProcessTests", ["bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-fleet", "BongsuTestKit"]),
+    tests(
+      "ProcessTests",
+      ["bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-facility-agent", "bongsu-fleet", "BongsuTestKit"]),
     tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
     tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries"]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),

@@ -41,8 +41,22 @@ package struct AgentLog: Sendable {
     init(_ level: Level) { self.level = Atomic(level.rawValue) }
   }
 
+  /// Of whom all lines are; empty for the process itself.
+  private let subject: String
+
   /// Writes lines of `level` and above.
-  package init(level: Level) { lowest = Threshold(level) }
+  package init(level: Level) {
+    lowest = Threshold(level)
+    subject = ""
+  }
+
+  private init(_ lowest: Threshold, _ subject: String) {
+    self.lowest = lowest
+    self.subject = subject
+  }
+
+  /// The same log for one of several that share it: `subject` stands in front of each message.
+  package func named(_ subject: String) -> AgentLog { AgentLog(lowest, subject + ": ") }
 
   /// The lowest level that is written.
   package var level: Level { Level(rawValue: lowest.level.load(ordering: .relaxed)) ?? .info }
@@ -55,7 +69,7 @@ package struct AgentLog: Sendable {
   /// Writes one line, if `level` is high enough. A failed write is ignored: there is nowhere else to say it.
   package func write(_ level: Level, _ component: String, _ message: String) {
     guard level >= self.level else { return }
-    let line = "\(Self.timestamp()) \(level.name) \(component): \(message)\n"
+    let line = "\(Self.timestamp()) \(level.name) \(component): \(subject)\(message)\n"
     var bytes = Array(line.utf8)
     // SAFETY: the buffer is valid for its own count during the call.
     unsafe bytes.withUnsafeMutableBytes { buffer in

@@ -30,6 +30,10 @@ struct HouseRulesTests {
       "BongsuCodec", "BongsuModel",
       "BongsuTransport", "BongsuEnrolment", "CBongsuPlatform",
     ],
+    "Agents/FacilityAgent": [
+      "BongsuDelivery", "BongsuProcess", "BongsuDevices", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuModel",
+      "BongsuTransport", "BongsuEnrolment", "BongsuFleet", "AsyncHTTPClient", "Yams",
+    ],
     "Agents/FleetSimulator": [
       "BongsuDevices", "BongsuSampling", "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuCodec", "BongsuModel",
       "BongsuTransport", "BongsuEnrolment", "BongsuFleet", "CBongsuPlatform", "ArgumentParser", "Histogram",
