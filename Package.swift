@@ -219,6 +219,7 @@ let package = Package(
       ]),
     tests("MetricsTests", ["BongsuMetrics"]),
     tests("ModelTests", ["BongsuModel"]),
+    tests("AggregatorTests", ["bongsu-aggregator", "BongsuFleet", "BongsuModel", "BongsuRollup", "BongsuSeries"]),
     tests(
       "SettingsTests",
       ["bongsu-agent", "bongsu-aggregator", "BongsuDelivery", "BongsuProcess", "BongsuTestKit", argumentParser]),

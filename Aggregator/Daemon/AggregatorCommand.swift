@@ -191,7 +191,8 @@ struct AggregatorCommand: AsyncParsableCommand {
     let series = AggregatorSeries(
       parts: [
         NewestRollups(
-          catalogue: catalogue, newest: { engine.newest?.closed }, outlook: { alarms.feed.outlook($0) }),
+          catalogue: catalogue, newest: { engine.newest?.closed },
+          recent: { engine.recentTicks.ticks(in: $0) }, outlook: { alarms.feed.outlook($0) }),
         own,
       ] + alarms.parts + [
         DeviceSeries(
