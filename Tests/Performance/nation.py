@@ -65,10 +65,13 @@ class Part:
         self.result = None
         self.aggregator = None
         self.running = []
+        # What the aggregator gets beside the benchmark's own environment.
+        self.environment = None
 
-    def start(self, name, *command):
+    def start(self, name, *command, environment=None):
         output = open(self.folder / f"{name}.log", "a")
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
 
     def cli(self, *words):
         environment = dict(os.environ, BONGSU_URL=f"http://127.0.0.1:{self.base + 60}")
@@ -79,7 +82,7 @@ class Part:
         self.aggregator = self.start(
             "aggregator", self.options.bin / "bongsu-aggregator", "--fleet", self.folder / "all.yaml", "--data",
             self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.base}", "--enrol-listen",
-            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}")
+            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}", environment=self.environment)
         self.running.append(self.aggregator)
         for _ in range(300):
             try:
@@ -173,14 +176,17 @@ class Part:
                 "answer_median": answers[len(answers) // 2], "answer_p99": answers[len(answers) * 99 // 100],
                 "disk_bytes": disk_bytes(self.folder / "data"), "simulators_failed": failed, "accounts": accounts}
         finally:
-            for process in reversed(self.running):
-                if process.poll() is None:
-                    process.terminate()
-            for process in self.running:
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            self.stop()
+
+    def stop(self):
+        for process in reversed(self.running):
+            if process.poll() is None:
+                process.terminate()
+        for process in self.running:
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def wait_until_idle(self, pid):
         """Until what follows the load, such as writing history, uses less than 3 % of a core over ten seconds."""
