@@ -22,7 +22,8 @@ public final class World {
   var revoked: Set<Int> = []
   var cloned: Set<Int> = []
   var cloneAlarms: Set<Int> = []
-  /// Runs of each node's agents in the order in which they were welcomed, and how often one came back.
+  /// Runs of each node's agents in the order in which this process of the aggregator welcomed them, and how often one came
+  /// back.
   private var runs: [Int: [Incarnation]] = [:]
   private var returns: [Int: Int] = [:]
   /// Nodes of which one process of the aggregator has seen two runs take turns.
@@ -186,8 +187,10 @@ public final class World {
     do {
       aggregator = try AggregatorProcess(world: self, disk: aggregatorDisk)
       aggregatorStartsAt = nil
-      // How often a run came back is known to one process of the aggregator only.
+      // How often a run came back is known to one process of the aggregator only; and of the runs before it knows those that
+      // it followed, not those that it told to number anew and that never came again.
       returns = [:]
+      runs = [:]
       note("aggregator started")
     } catch {
       note("aggregator does not start: \(error)")
