@@ -89,7 +89,7 @@ let package = Package(
 
     // Agents: what runs on nodes.
     module("BongsuDevices", "Agents/Devices", ["BongsuModel", "CBongsuPlatform"]),
-    module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel"]),
+    module("BongsuSampling", "Agents/Sampling", ["BongsuDevices", "BongsuModel", "CBongsuPlatform"]),
     module(
       "BongsuSpool", "Agents/Spool", ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire"],
       exclude: ["FORMAT.md"]),

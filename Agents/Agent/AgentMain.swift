@@ -107,7 +107,8 @@ enum AgentMain {
     if setpriority(__priority_which_t(UInt32(PRIO_PROCESS.rawValue)), 0, configuration.niceness) != 0 {
       log.warning("agent", "cannot stand back for other programs (nice \(configuration.niceness)): error \(errno)")
     }
-    guard let queue = RowQueue(onEvent: { log.write($0.level, "sampling", "\($0)") }) else {
+    let delay = SendSpread.nanoseconds(node: configuration.node, interval: configuration.interval)
+    guard let queue = RowQueue(delayNanoseconds: delay, onEvent: { log.write($0.level, "sampling", "\($0)") }) else {
       throw Invalid(description: "no descriptors left; raise ulimit -n")
     }
     let context = try Context()

@@ -41,6 +41,7 @@ struct DCGMPage {
       (["FB_USED"], Field(metric: .gpuMemoryUsed, factor: 1024, isPerInstance: true)),
       (["CLOCK_THROTTLE_REASONS", "CLOCKS_EVENT_REASONS"], Field(metric: .gpuClockEventReasons, factor: 1)),
       (["ECC_DBE_VOL_TOTAL"], Field(metric: .gpuECCUncorrected, factor: 1)),
+      (["XID_ERRORS"], Field(metric: .gpuXIDLast, factor: 1)),
     ]
     var fields: [String: Field] = [:]
     for (names, field) in table { for name in names { fields[name] = field } }

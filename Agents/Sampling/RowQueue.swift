@@ -1,7 +1,11 @@
 public import BongsuModel
+import CBongsuPlatform
 import Glibc
 
 /// Hands rows from the sampler's thread to one other thread, which sleeps in `poll` on ``wakeDescriptor``.
+///
+/// All nodes sample at the same instant, and none should send at it: the consumer is woken `delay` after the tick of the
+/// oldest row that waits (``SendSpread``), by a timer of the kernel, so that it costs no wake-up more.
 ///
 /// Bounded: when the consumer is ``SamplingLimits/queuedRowsMax`` rows behind, rows are dropped until it has taken all that
 /// is queued, and the dropped ticks come to it as one ``Item/lost(first:last:count:)`` in their place in the order. Layouts
@@ -34,47 +38,41 @@ public final class RowQueue: SampleSink {
     var isAwake = false
   }
 
-  /// Becomes readable when there is something to take. Its bytes are read by ``next(_:)``.
+  /// Becomes readable when there are rows to take and their time has come. ``next(_:)`` makes it unreadable again.
   public let wakeDescriptor: Int32
-  private let wakeWriter: Int32
+  private let delayNanoseconds: Int64
   private let state: Guarded<State>
   private let onEvent: @Sendable (SamplingEvent) -> Void
 
-  /// An empty queue; `onEvent` is called on the sampler's thread with what there is to say.
+  /// An empty queue that wakes its consumer `delayNanoseconds` after a tick; `onEvent` is called on the sampler's thread
+  /// with what there is to say.
   ///
   /// - Returns: `nil` when the process has no descriptors left.
-  public init?(onEvent: @escaping @Sendable (SamplingEvent) -> Void) {
-    var ends: [Int32] = [-1, -1]
-    // SAFETY: the call writes two descriptors.
-    guard unsafe pipe(&ends) == 0 else { return nil }
-    for end in ends {
-      _ = fcntl(end, F_SETFL, O_NONBLOCK)
-      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-    }
-    wakeDescriptor = ends[0]
-    wakeWriter = ends[1]
+  public init?(delayNanoseconds: Int64 = 0, onEvent: @escaping @Sendable (SamplingEvent) -> Void) {
+    precondition(delayNanoseconds >= 0, "a delay of \(delayNanoseconds) ns")
+    wakeDescriptor = bongsu_timer_open()
+    guard wakeDescriptor >= 0 else { return nil }
+    self.delayNanoseconds = delayNanoseconds
     self.onEvent = onEvent
     state = Guarded(State(slots: [Slot?](repeating: nil, count: SamplingLimits.queuedRowsMax)))
   }
 
   deinit {
     _ = close(wakeDescriptor)
-    _ = close(wakeWriter)
   }
 
   // MARK: The sampler's side
 
+  /// The layout waits for the row that follows it.
   public func layoutChanged(_ layout: RowLayout) {
-    let wakes = state.withLock { state in
+    state.withLock { state in
       state.spare.removeAll()
       if state.lost != nil || state.count == state.slots.count {
         state.lateLayout = layout
       } else {
         Self.append(Slot(item: .layout(layout), values: []), &state)
       }
-      return Self.wakes(&state)
     }
-    if wakes { wake() }
   }
 
   public func take(_ stamp: SampleStamp, values: Span<Int64>) {
@@ -90,7 +88,7 @@ public final class RowQueue: SampleSink {
       }
       return Self.wakes(&state)
     }
-    if wakes { wake() }
+    if wakes { wake(stamp) }
   }
 
   public func report(_ event: SamplingEvent) { onEvent(event) }
@@ -105,10 +103,10 @@ public final class RowQueue: SampleSink {
     return !state.isAwake
   }
 
-  private func wake() {
-    var byte: UInt8 = 1
-    // SAFETY: one byte of a live variable. A full pipe is readable as well, so failure needs no care.
-    _ = unsafe write(wakeWriter, &byte, 1)
+  private func wake(_ stamp: SampleStamp) {
+    let due = stamp.boottimeMilliseconds * 1_000_000 + delayNanoseconds
+    let code = bongsu_timer_set(wakeDescriptor, max(due, 1))
+    precondition(code == 0, "timerfd_settime: error \(-code)")
   }
 
   // MARK: The consumer's side
@@ -141,15 +139,10 @@ public final class RowQueue: SampleSink {
       state.lateLayout = nil
       return .layout(layout)
     }
-    // Within the lock: a byte written for what comes next must not be taken along.
-    drain()
+    // Within the lock: a time set for what comes next must not be taken along. Also when nothing waits: rows may have
+    // been taken before their time came.
+    _ = bongsu_timer_drain(wakeDescriptor)
     state.isAwake = false
     return nil
-  }
-
-  private func drain() {
-    var bytes: (UInt64, UInt64) = (0, 0)
-    // SAFETY: at most sixteen bytes are written to a variable of that size.
-    while unsafe read(wakeDescriptor, &bytes, 16) == 16 {}
   }
 }

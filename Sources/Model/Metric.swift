@@ -19,7 +19,7 @@ public enum MetricKind: UInt8, Sendable, CaseIterable {
   case gauge = 0
   /// A total that only grows, until its device or driver restarts it from a lower value.
   case counter = 1
-  /// A set of flags; sums are meaningless.
+  /// A set of flags, or a number that names something such as an error: sums and means are meaningless.
   case bitmask = 2
 }
 

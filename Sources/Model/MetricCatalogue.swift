@@ -80,6 +80,9 @@ public enum MetricCatalogue {
     row(
       .gpuTemperatureMargin, "bongsu_gpu_temperature_margin_celsius", .decicelsius, .gauge, .gpu,
       "Degrees left before the nearest slowdown temperature."),
+    row(
+      .gpuXIDLast, "bongsu_gpu_xid_last", .count, .bitmask, .gpu,
+      "Number of the newest XID error the driver reported since the agent started; 0 before the first."),
   ]
 
   private static let module: [Metric] = [
@@ -141,6 +144,7 @@ extension MetricID {
   public static let gpuPowerInstant = MetricID(rawValue: 20)
   public static let gpuMemoryTotal = MetricID(rawValue: 21)
   public static let gpuTemperatureMargin = MetricID(rawValue: 22)
+  public static let gpuXIDLast = MetricID(rawValue: 23)
   public static let modulePower = MetricID(rawValue: 64)
   public static let nodePower = MetricID(rawValue: 96)
   public static let nodeCPUEnergy = MetricID(rawValue: 97)

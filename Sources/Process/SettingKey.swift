@@ -24,7 +24,12 @@ public struct SettingKey: Hashable, Sendable {
   }
 
   /// The environment variable of the setting: `prefix` and the name in capitals, `_` for `-`.
-  public func variable(_ prefix: String) -> String {
+  public func variable(_ prefix: String) -> String { Self.variable(name, prefix) }
+
+  /// The variables of the names it had before.
+  func formerVariables(_ prefix: String) -> [String] { formerNames.map { Self.variable($0, prefix) } }
+
+  private static func variable(_ name: String, _ prefix: String) -> String {
     prefix + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
   }
 }

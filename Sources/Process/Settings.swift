@@ -53,7 +53,13 @@ public struct Settings: Hashable, Sendable {
   ) throws(SettingsError) {
     var problems: [String] = []
     for key in keys {
-      let name = key.variable(prefix)
+      var name = key.variable(prefix)
+      if variables[name, default: ""].isEmpty,
+        let former = key.formerVariables(prefix).first(where: { !variables[$0, default: ""].isEmpty })
+      {
+        warnings.append("the environment variable \(former) is called \(name) now; the old name is still understood")
+        name = former
+      }
       guard let text = variables[name], !text.isEmpty else { continue }
       if key.isFlag, text != "true", text != "false" {
         problems.append("\(name) is '\(text)', expected true or false")
@@ -61,7 +67,7 @@ public struct Settings: Hashable, Sendable {
       let values = key.repeats ? text.split { $0.isWhitespace || $0 == ";" }.map(String.init) : [text]
       given[key.name] = Given(values: values, origin: name)
     }
-    let known = Set(keys.map { $0.variable(prefix) } + [prefix + "CONFIG"])
+    let known = Set(keys.flatMap { [$0.variable(prefix)] + $0.formerVariables(prefix) } + [prefix + "CONFIG"])
     for name in variables.keys.sorted() where name.hasPrefix(prefix) && !known.contains(name) {
       warnings.append("the environment variable \(name) means nothing here and is ignored")
     }

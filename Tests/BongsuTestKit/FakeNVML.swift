@@ -28,15 +28,18 @@ public final class FakeNVML: Sendable {
     return root + "/Support/FakeNVML"
   }()
 
-  /// A library with GPUs of `profile`, as a driver of today or of 2020 brings it. `name` is its file's.
-  public init(_ profile: Profile = .h100, isOld: Bool = false, gpus: Int64? = nil, name: String = "libnvidia-ml.so.1")
-    throws
-  {
+  /// A library with GPUs of `profile`, as a driver of today or of 2020 brings it, or that of version `driver`. `name` is
+  /// its file's.
+  public init(
+    _ profile: Profile = .h100, isOld: Bool = false, gpus: Int64? = nil, name: String = "libnvidia-ml.so.1",
+    driver: String = ""
+  ) throws {
     folder = try TemporaryDirectory()
     path = "\(folder.path)/\(name)"
     let option = isOld ? "--old " : ""
     let status = runShell(
-      "CC=${CC:-$(command -v cc || command -v clang)} '\(Self.sources)/build.sh' \(option)'\(path)'")
+      "FAKE_NVML_DRIVER='\(driver)' CC=${CC:-$(command -v cc || command -v clang)} '\(Self.sources)/build.sh' \(option)'\(path)'"
+    )
     guard status == 0 else { throw Failure(reason: "build.sh ended with status \(status)") }
     guard let library = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL), let symbol = unsafe dlsym(library, "fakeNvmlSet"),
       let sessions = unsafe dlsym(library, "fakeNvmlSessions")

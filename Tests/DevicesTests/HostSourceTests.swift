@@ -120,7 +120,9 @@ struct HostSourceTests {
     let source = HostSource(sysfsRoot: tree.folder.path)
     #expect(source.discover().width == 0)
     #expect(
-      source.condition.description.hasSuffix("Permission denied; run the agent as root or give it CAP_DAC_READ_SEARCH"))
+      source.condition.description.hasSuffix(
+        "Permission denied; let the agent's group read it, as the udev rule of the package does, or give the agent "
+          + "CAP_DAC_READ_SEARCH"))
   }
 
   @Test("released, it reads nothing; looked for, it goes on with its counts")

@@ -1,6 +1,7 @@
 import BongsuDevices
 import BongsuModel
 import BongsuTestKit
+import Glibc
 import Testing
 
 @Suite("NVML source")
@@ -43,7 +44,7 @@ struct NVMLSourceTests {
       #expect(reading(.gpuMemoryClock, gpu).reading == 2619)
       #expect(reading(.gpuClockEventReasons, gpu).reading == 1)
       #expect(reading(.gpuECCUncorrected, gpu).reading == 0)
-      #expect(reading(.gpuXIDEvents, gpu).reading == 0)
+      #expect(reading(.gpuXIDEvents, gpu).reading == 0 && reading(.gpuXIDLast, gpu).reading == 0)
       #expect(reading(.gpuPCIeTransmit, gpu).reading == 0)
     }
   }
@@ -76,7 +77,7 @@ struct NVMLSourceTests {
     let lines = output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
     #expect(lines.count >= 4 * 19)
     var compared = 0
-    for line in lines {
+    for line in lines where line[1].hasPrefix("bongsu_") {
       let metric = try #require(MetricCatalogue.metric(named: line[1]))
       let devices = inventory.devices.filter { $0.scope == metric.scope }
       let place = try #require(devices.firstIndex { $0.key.hasSuffix(line[0]) }, "\(line)")
@@ -84,8 +85,33 @@ struct NVMLSourceTests {
       #expect(reading(metric.id, place) == expected, "\(line)")
       compared += 1
     }
-    #expect(compared == lines.count)
+    #expect(compared == lines.count { $0[1].hasPrefix("bongsu_") })
     #expect(inventory.devices.count { $0.scope == .module } == (profile == "gb200" ? 2 : 0))
+    // What is counted link by link is the same sum, and an error reaches both with its number.
+    fake.set("link_bytes", 1)
+    let again = NVMLSource(library: fake.path, interval: .second)
+    let byLink = again.discover()
+    fake.set("xid", 79, gpu: 1)
+    let events = wait(for: again, byLink) { $0(.gpuXIDEvents, 1).reading == 1 }
+    for line in lines where line[1].hasPrefix("by-link-") {
+      let metric: MetricID = line[1] == "by-link-transmit" ? .gpuNVLinkTransmit : .gpuNVLinkReceive
+      let place = try #require(byLink.devices.firstIndex { $0.key == line[0] })
+      #expect(events(metric, place).reading == Int64(line[2]), "\(line)")
+    }
+    #expect(lines.contains(["xid", "1", "79"]) && events(.gpuXIDLast, 1).reading == 79)
+  }
+
+  /// Reads once a tick until `condition` holds, at most for some seconds.
+  private func wait(
+    for source: NVMLSource, _ inventory: SourceInventory, from first: Int64 = 1, _ condition: (SourceReading) -> Bool
+  ) -> SourceReading {
+    var number = first
+    while true {
+      let reading = SourceReading(source, inventory, at: tick(number))
+      if condition(reading) || number - first > 400 { return reading }
+      number += 1
+      usleep(10_000)
+    }
   }
 
   @Test("without the library it says so in one line, delivers nothing, and finds the GPUs when it appears")
@@ -190,7 +216,7 @@ struct NVMLSourceTests {
     #expect(reading(.gpuEnergy).reading != nil)
     #expect(reading(.gpuTemperature).reading == 290)
     #expect(reading(.gpuMemoryUsed).reading == Int64((480 + 4) * 1024))
-    for metric in [MetricID.gpuPowerInstant, .gpuTemperatureMargin, .gpuPCIeTransmit, .gpuXIDEvents] {
+    for metric in [MetricID.gpuPowerInstant, .gpuTemperatureMargin, .gpuPCIeTransmit, .gpuXIDEvents, .gpuXIDLast] {
       #expect(inventory.offset(of: metric) == nil)
     }
   }
@@ -220,6 +246,9 @@ struct NVMLSourceTests {
     let boards = inventory.devices.filter { $0.scope == .module }
     #expect(
       boards.map(\.key) == ["MODULE-1821325191344-5-1650000000001", "MODULE-1821325191344-5-1650000000002"])
+    #expect(
+      source.condition
+        == .available("4 GPUs (NVIDIA GB200), driver 580.105.08, chassis 1821325191344 slot 9 tray 5"))
     let reading = SourceReading(source, inventory, at: tick(1))
     #expect(reading(.modulePower, 0).reading == 463_500)
     #expect(reading(.modulePower, 1).reading == 466_600)
@@ -310,13 +339,67 @@ struct NVMLSourceTests {
     fake.set("xid", 63, gpu: 1)
     fake.set("xid", 79, gpu: 2)
     fake.set("ecc", 5, gpu: 1)
-    let reading = SourceReading(source, inventory, at: tick(1))
-    #expect((0..<3).map { reading(.gpuXIDEvents, $0).reading } == [0, 2, 1])
+    func counts(_ reading: SourceReading) -> [Int64?] { (0..<3).map { reading(.gpuXIDEvents, $0).reading } }
+    func numbers(_ reading: SourceReading) -> [Int64?] { (0..<3).map { reading(.gpuXIDLast, $0).reading } }
+    let reading = wait(for: source, inventory) { counts($0) == [0, 2, 1] }
+    #expect(counts(reading) == [0, 2, 1] && numbers(reading) == [0, 63, 79])
     #expect((0..<3).map { reading(.gpuECCUncorrected, $0).reading } == [0, 5, 0])
+    // The GPU falls off the bus, which ends every wait for events, and comes back: others are reported meanwhile.
     fake.set("xid", 79, gpu: 2)
+    fake.set("lost", 1, gpu: 2)
+    let lost = wait(for: source, inventory, from: 500) { counts($0)[1] == 2 && $0(.gpuPower, 2).isAbsent }
+    #expect(counts(lost) == [0, 2, nil])
     #expect(source.discover() == inventory)
-    let after = SourceReading(source, inventory, at: tick(2))
-    #expect((0..<3).map { after(.gpuXIDEvents, $0).reading } == [0, 2, 2])
+    fake.set("xid", 31, gpu: 0)
+    #expect(counts(wait(for: source, inventory, from: 1000) { counts($0)[0] == 1 }) == [1, 2, nil])
+    fake.set("lost", 0, gpu: 2)
+    #expect(source.discover() == inventory)
+    fake.set("xid", 95, gpu: 2)
+    let after = wait(for: source, inventory, from: 1500) { counts($0) == [1, 2, 3] }
+    #expect(counts(after) == [1, 2, 3] && numbers(after) == [31, 63, 95])
+  }
+
+  @Test("a wait for events that hangs takes no reading with it, and the driver is let go all the same")
+  func hangingEvents() throws {
+    let fake = try FakeNVML(gpus: 2)
+    let source = NVMLSource(library: fake.path, interval: .second)
+    let inventory = source.discover()
+    fake.set("event_hang_ms", 4000)
+    usleep(20_000)
+    let began = ContinuousClock.now
+    for number in 1...20 { #expect(!SourceReading(source, inventory, at: tick(Int64(number)))(.gpuPower, 1).isAbsent) }
+    source.release()
+    #expect(fake.sessions == 0)
+    #expect(ContinuousClock.now - began < .seconds(3))
+    // A new session counts on, beside the thread that is still in the old call.
+    fake.set("event_hang_ms", 0)
+    #expect(source.discover() == inventory)
+    fake.set("xid", 43, gpu: 1)
+    #expect(wait(for: source, inventory, from: 100) { $0(.gpuXIDEvents, 1).reading == 1 }(.gpuXIDLast, 1).reading == 43)
+  }
+
+  @Test("NVLinks that count one by one are added up; while one of them does not answer the sum is absent")
+  func links() throws {
+    let fake = try FakeNVML(.b200, gpus: 2)
+    fake.set("link_bytes", 1)
+    // Down from the start, it is none of this GPU's links.
+    fake.set("link_down", 17)
+    freeze(fake, at: 0)
+    let source = NVMLSource(library: fake.path, interval: .second)
+    let inventory = source.discover()
+    func sum(field: Int64, gpu: Int64) -> Int64 {
+      (0..<17).reduce(0) { $0 + field * 10_000 + gpu * 2000 + $1 } / 1024
+    }
+    let reading = SourceReading(source, inventory, at: tick(1))
+    for gpu in 0..<2 {
+      #expect(reading(.gpuNVLinkTransmit, gpu).reading == sum(field: 202, gpu: Int64(gpu)))
+      #expect(reading(.gpuNVLinkReceive, gpu).reading == sum(field: 204, gpu: Int64(gpu)))
+    }
+    fake.set("link_down", 4)
+    let broken = SourceReading(source, inventory, at: tick(2))
+    #expect(broken(.gpuNVLinkTransmit).isAbsent && broken(.gpuNVLinkReceive).isAbsent && !broken(.gpuPower).isAbsent)
+    fake.set("link_down", -1)
+    #expect(SourceReading(source, inventory, at: tick(3))(.gpuNVLinkTransmit).reading == sum(field: 202, gpu: 0))
   }
 
   @Test("released, it holds no session and reads nothing; looked for, it is back")

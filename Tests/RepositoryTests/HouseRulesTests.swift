@@ -18,7 +18,7 @@ struct HouseRulesTests {
     "Sources/Metrics": [],
     "Sources/Process": [],
     "Agents/Devices": ["BongsuModel", "CBongsuPlatform"],
-    "Agents/Sampling": ["BongsuDevices", "BongsuModel"],
+    "Agents/Sampling": ["BongsuDevices", "BongsuModel", "CBongsuPlatform"],
     "Agents/Spool": ["BongsuWire", "BongsuRecordLog", "BongsuCodec", "BongsuModel"],
     "Agents/Delivery": [
       "BongsuSpool", "BongsuRecordLog", "BongsuWire", "BongsuModel", "BongsuTransport", "BongsuEnrolment",

@@ -26,10 +26,36 @@ struct RowQueueTests {
     queue.take(stamp(number), values: values.span)
   }
 
-  private func isReadable(_ queue: RowQueue) -> Bool {
+  /// Whether the descriptor is or becomes readable within `milliseconds`.
+  private func isReadable(_ queue: RowQueue, within milliseconds: Int32 = 100) -> Bool {
     var entry = pollfd(fd: queue.wakeDescriptor, events: Int16(POLLIN), revents: 0)
     // SAFETY: one live entry.
-    return unsafe poll(&entry, 1, 0) == 1
+    return unsafe poll(&entry, 1, milliseconds) == 1
+  }
+
+  @Test("the consumer is woken a fixed time after the tick, once for all rows that wait; what is late wakes it at once")
+  func delayed() throws {
+    let queue = try #require(RowQueue(delayNanoseconds: 300_000_000) { _ in })
+    let values: [Int64] = [1, 2]
+    func take() -> Int64 {
+      let now = SystemClock.boottime() / 1_000_000
+      queue.take(SampleStamp(tick: Tick(unixMilliseconds: now), boottimeMilliseconds: now), values: values.span)
+      return now
+    }
+    let tick = take()
+    _ = take()
+    #expect(isReadable(queue, within: 20_000))
+    #expect(SystemClock.boottime() / 1_000_000 - tick >= 300)
+    var taken: [Int64] = []
+    #expect(queue.next(&taken) != nil && queue.next(&taken) != nil && queue.next(&taken) == nil)
+    #expect(!isReadable(queue, within: 0))
+    // Taken before its time: the timer that comes afterwards wakes once and is quiet then.
+    _ = take()
+    #expect(queue.next(&taken) != nil && queue.next(&taken) == nil)
+    _ = isReadable(queue, within: 1000)
+    #expect(queue.next(&taken) == nil && !isReadable(queue, within: 0))
+    put(queue, 1)
+    #expect(isReadable(queue, within: 20_000))
   }
 
   @Test("rows and layouts come out in order with their values, and the descriptor tells when there are some")
@@ -50,6 +76,7 @@ struct RowQueueTests {
     #expect(!isReadable(queue))
     let second = try layout(3)
     queue.layoutChanged(second)
+    #expect(!isReadable(queue), "a layout alone is nothing to send")
     put(queue, 3, width: 3)
     #expect(isReadable(queue))
     #expect(queue.next(&values) == .layout(second))

@@ -77,6 +77,22 @@ struct SettingsFileTests {
       parsed.warnings == ["a.conf:2: '\(name)' is called 'spool-bytes' now; the old name is still understood"])
   }
 
+  @Test("a variable of an old name is understood with a warning, unless the new one is there")
+  func formerVariable() throws {
+    func settings(_ variables: [String: String]) throws -> Settings {
+      try Settings(keys: Self.keys, options: [:], file: nil, origins: Self.origins, variables: variables)
+    }
+    let old = try settings(["BONGSU_TEST_SPOOL_MAX": "7"])
+    #expect(old.value("spool-bytes") == "7" && old.origin("spool-bytes") == "BONGSU_TEST_SPOOL_MAX")
+    #expect(
+      old.warnings == [
+        "the environment variable BONGSU_TEST_SPOOL_MAX is called BONGSU_TEST_SPOOL_BYTES now; the old name is still "
+          + "understood"
+      ])
+    let both = try settings(["BONGSU_TEST_SPOOL_MAX": "7", "BONGSU_TEST_SPOOL_BYTES": "8"])
+    #expect(both.value("spool-bytes") == "8" && both.warnings.isEmpty)
+  }
+
   @Test("the command line wins over variables, variables over the file; each value knows where it comes from")
   func layers() throws {
     let folder = try TemporaryDirectory()

@@ -190,13 +190,21 @@ public final class HostSource: DeviceSource {
     if !memories.files.isEmpty { found.append("energy of their memory") }
     let list = found.joined(separator: ", ")
     if let refused {
-      let remedy = refused.isPermission ? "; run the agent as root or give it CAP_DAC_READ_SEARCH" : ""
-      let line = "\(refused)\(remedy)"
+      let line = refused.isPermission ? "\(refused); \(Self.remedy(refused))" : "\(refused)"
       condition = found.isEmpty ? .unavailable(line) : .degraded("\(list); \(line)")
     } else if found.isEmpty {
       condition = .unavailable("the kernel shows neither \(missing.joined(separator: " nor "))")
     } else {
       condition = .available(list + (missing.isEmpty ? "" : "; no \(missing.joined(separator: ", "))"))
     }
+  }
+
+  /// What helps where the agent may not open a file.
+  private static func remedy(_ refused: SysfsError) -> String {
+    // Asking the controller is writing to it, and whoever may write may command all of it: not for a capability to read.
+    refused.path.hasPrefix("/dev/")
+      ? "asking the controller takes read and write access: run the agent as root, give its group the device by a udev "
+        + "rule (whoever has it commands the whole controller), or read the power by Redfish with bongsu-facility-agent"
+      : "let the agent's group read it, as the udev rule of the package does, or give the agent CAP_DAC_READ_SEARCH"
   }
 }

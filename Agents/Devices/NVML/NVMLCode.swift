@@ -12,6 +12,7 @@ struct NVMLCode: RawRepresentable, Hashable, Sendable {
   static let timeout = NVMLCode(rawValue: 10)
   static let functionNotFound = NVMLCode(rawValue: 13)
   static let blocked = NVMLCode(rawValue: 17)
+  static let versionMismatch = NVMLCode(rawValue: 25)
   static let libraryMismatch = NVMLCode(rawValue: 18)
 
   /// The reading does not exist on this GPU with this driver: not supported, function missing, version of the structure

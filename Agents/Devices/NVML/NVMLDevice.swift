@@ -8,6 +8,8 @@ import BongsuModel
   var averagesPower = false
   /// Board serial and position in a rack, where the GPU tells; equal for GPUs of one board.
   var board: String?
+  /// Where it stands in a rack, where it tells.
+  var platform: NVMLPlatform?
   /// Why readings stopped, until the GPU is looked up again.
   var lost: NVMLCode?
 
@@ -16,8 +18,15 @@ import BongsuModel
   var refusedFields = NVMLSet<NVMLField>()
   /// XID errors are counted since this could be registered.
   var countsEvents = false
+  /// The handle under which they are reported, as a number; it outlasts the loss of the GPU, of which they may tell.
+  var eventHandle: UInt?
   var xidEvents: Int64 = 0
+  /// Number of the newest XID error; 0 before the first.
+  var xidLast: Int64 = 0
   var isMIGEnabled: Bool?
+
+  /// Numbers of the NVLinks that count their bytes one by one; `nil` until the GPU was asked.
+  var links: [UInt32]?
 
   var pcieTransmit = CounterExtension()
   var pcieReceive = CounterExtension()
@@ -33,6 +42,8 @@ import BongsuModel
     lost = nil
     refusedCalls = NVMLSet()
     refusedFields = NVMLSet()
+    links = nil
+    countsEvents = false
     pcieTransmit.pause()
     pcieReceive.pause()
     newestSample = 0

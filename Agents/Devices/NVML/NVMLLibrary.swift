@@ -177,7 +177,10 @@ enum NVMLLayout {
   /// `u32 version, u8[16] GUID, u8[16] chassis serial @20, u8 slot @36, u8 tray @37, …`.
   static let platformBytes = 44
   static let platformVersion: UInt32 = 0x0200_002C
+  /// The first form differs in names alone.
+  static let platformVersion1: UInt32 = 0x0100_002C
   static let platformChassis = 20
+  static let platformSlot = 36
   static let platformTray = 37
   /// `u32 id, u32 scope @4, i64 time, i64 latency, i32 value type @24, i32 code @28, value @32`.
   static let fieldBytes = 40
@@ -191,6 +194,7 @@ enum NVMLLayout {
   /// `handle, u64 type @8, u64 data @16, u32 GPU instance @24, u32 compute instance @28`.
   static let eventBytes = 32
   static let eventType = 8
+  static let eventValue = 16
 
   /// A value union by its type number: 0 double, 1 u32, 2 unsigned long, 3 u64, 4 i64, 5 i32, 6 u16.
   ///

@@ -135,14 +135,46 @@ extension NVMLReader {
     // NVLink fields come in kibibytes of data, PCIe fields in bytes.
     if let count = fieldValues[NVMLField.nvlinkTransmit.rawValue] { set(.nvlinkTransmit, count) }
     if let count = fieldValues[NVMLField.nvlinkReceive.rawValue] { set(.nvlinkReceive, count) }
+    if isRefused(.nvlinkTransmit, device), isRefused(.nvlinkReceive, device) { unsafe readLinks(&device, handle) }
     if let bytes = fieldValues[NVMLField.pcieTransmit.rawValue] {
       set(.pcieTransmit, device.pcieTransmit.add(bytes, range: range(.pcieTransmit)) / 1024)
     }
     if let bytes = fieldValues[NVMLField.pcieReceive.rawValue] {
       set(.pcieReceive, device.pcieReceive.add(bytes, range: range(.pcieReceive)) / 1024)
     }
-    if device.countsEvents { set(.xidEvents, device.xidEvents) }
+    if device.countsEvents {
+      set(.xidEvents, device.xidEvents)
+      set(.xidLast, device.xidLast)
+    }
     if let milliwatts = fieldValues[NVMLField.modulePower.rawValue] { set(.modulePower, milliwatts) }
+  }
+
+  /// Bytes over all NVLinks of the fifth generation, which is counted link by link.
+  ///
+  /// Which links there are is learned once: a link that answered and does not now makes the sum absent, never smaller.
+  private func readLinks(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) {
+    let wanted: [UInt32]
+    if let known = device.links {
+      wanted = known
+    } else {
+      guard let count = unsafe linkCount(&device, handle) else { return }
+      wanted = Array(0..<count)
+    }
+    guard !wanted.isEmpty else {
+      device.links = []
+      return
+    }
+    guard let counts = unsafe linkBytes(&device, handle, links: wanted) else { return }
+    if device.links == nil { device.links = wanted.filter { counts[Int($0)] != nil } }
+    var (transmitted, received): (Int64, Int64) = (0, 0)
+    for link in device.links ?? [] {
+      guard let bytes = counts[Int(link)] else { return }
+      transmitted &+= bytes.transmitted
+      received &+= bytes.received
+    }
+    guard device.links?.isEmpty == false else { return }
+    set(.nvlinkTransmit, transmitted / 1024)
+    set(.nvlinkReceive, received / 1024)
   }
 
   private func range(_ field: NVMLField) -> Int64? { narrowFields.contains(field) ? 1 << 32 : nil }

@@ -28,11 +28,17 @@ import BongsuModel
   /// Longest power ring that is read; the usual one has about a hundred samples.
   private static let sampleCapacityMax = 1 << 14
   private static let structureBytes = 128
+  /// Most links of one GPU that the header foresees.
+  private static let linksMax: UInt32 = 36
+  /// Numbers of fields by link: how many there are, bytes sent and received on one.
+  private static let linkCountField: UInt32 = 91
+  private static let linkFields: (transmitted: UInt32, received: UInt32) = (202, 204)
 
   init(_ library: NVMLLibrary, interval: TickInterval) {
     self.library = library
     self.interval = interval
-    unsafe fields = .allocate(byteCount: NVMLField.allCases.count * NVMLLayout.fieldBytes, alignment: 8)
+    let entries = max(NVMLField.allCases.count, 2 * Int(Self.linksMax))
+    unsafe fields = .allocate(byteCount: entries * NVMLLayout.fieldBytes, alignment: 8)
     unsafe structure = .allocate(byteCount: Self.structureBytes, alignment: 8)
     unsafe samples = .allocate(byteCount: sampleCapacity * NVMLLayout.sampleBytes, alignment: 8)
     requested.reserveCapacity(NVMLField.allCases.count)
@@ -123,6 +129,55 @@ import BongsuModel
         device.lost = code
       }
     }
+  }
+
+  // MARK: Links, one by one
+
+  /// How many NVLinks the GPU has; `nil` when it does not say now, 0 when it never will.
+  func linkCount(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle) -> UInt32? {
+    prepareField(0, id: Self.linkCountField, scope: 0)
+    guard unsafe attempt(.fields, &device, library.fieldValues, { unsafe $0(handle, 1, fields) }) else { return nil }
+    guard let count = fieldValue(0, &device) else { return device.lost == nil ? 0 : nil }
+    return UInt32(clamping: min(count, Int64(Self.linksMax)))
+  }
+
+  /// Bytes on each of `links`, by number of the link; `nil` for one that does not answer, and for all if none can.
+  func linkBytes(
+    _ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle, links: [UInt32]
+  ) -> [(transmitted: Int64, received: Int64)?]? {
+    for (index, link) in links.enumerated() {
+      prepareField(2 * index, id: Self.linkFields.transmitted, scope: link)
+      prepareField(2 * index + 1, id: Self.linkFields.received, scope: link)
+    }
+    let count = Int32(2 * links.count)
+    guard unsafe attempt(.fields, &device, library.fieldValues, { unsafe $0(handle, count, fields) }) else {
+      return nil
+    }
+    var bytes = [(transmitted: Int64, received: Int64)?](repeating: nil, count: Int(Self.linksMax))
+    for (index, link) in links.enumerated() {
+      guard let transmitted = fieldValue(2 * index, &device),
+        let received = fieldValue(2 * index + 1, &device)
+      else { continue }
+      bytes[Int(link)] = (transmitted, received)
+    }
+    return device.lost == nil ? bytes : nil
+  }
+
+  private func prepareField(_ index: Int, id: UInt32, scope: UInt32) {
+    // SAFETY: the memory holds two entries for each link there can be.
+    let entry = unsafe fields + index * NVMLLayout.fieldBytes
+    unsafe entry.initializeMemory(as: UInt8.self, repeating: 0, count: NVMLLayout.fieldBytes)
+    unsafe entry.storeBytes(of: id, as: UInt32.self)
+    unsafe (entry + NVMLLayout.fieldScope).storeBytes(of: scope, as: UInt32.self)
+  }
+
+  private func fieldValue(_ index: Int, _ device: inout NVMLDevice) -> Int64? {
+    let entry = unsafe fields + index * NVMLLayout.fieldBytes
+    let code = NVMLCode(rawValue: unsafe (entry + NVMLLayout.fieldCode).load(as: Int32.self))
+    if code.isLostDevice { device.lost = code }
+    guard code == .success else { return nil }
+    let type = unsafe (entry + NVMLLayout.fieldType).load(as: Int32.self)
+    return unsafe NVMLLayout.value(type: type, at: entry + NVMLLayout.fieldValue)
   }
 
   // MARK: The driver's own ring of power samples

@@ -21,6 +21,7 @@ enum NVMLReading: Int, CaseIterable, Sendable {
   case nvlinkReceive
   case eccUncorrected
   case xidEvents
+  case xidLast
   case powerInstant
   case memoryTotal
   case temperatureMargin
@@ -47,6 +48,7 @@ enum NVMLReading: Int, CaseIterable, Sendable {
     case .nvlinkReceive: .gpuNVLinkReceive
     case .eccUncorrected: .gpuECCUncorrected
     case .xidEvents: .gpuXIDEvents
+    case .xidLast: .gpuXIDLast
     case .powerInstant: .gpuPowerInstant
     case .memoryTotal: .gpuMemoryTotal
     case .temperatureMargin: .gpuTemperatureMargin

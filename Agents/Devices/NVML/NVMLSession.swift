@@ -6,8 +6,9 @@ import BongsuModel
   let reader: NVMLReader
   /// A code that ended the last enumeration.
   private(set) var failure: NVMLCode?
-  private var eventSet: NVMLLibrary.Handle?
-  private let eventMemory: UnsafeMutableRawPointer
+  private var watch: NVMLEventWatch?
+  /// Whether a thread hangs in the library, whose code must stay where it is then.
+  private var isHeld = false
 
   /// A GPU as the driver shows it.
   @safe struct Found {
@@ -15,12 +16,10 @@ import BongsuModel
     let handle: NVMLLibrary.Handle
     let averagesPower: Bool
     let board: String?
+    let platform: NVMLPlatform?
     let isMIGEnabled: Bool?
   }
 
-  private static let xidEvent: UInt64 = 0x8
-  /// Events taken in one tick; what is left waits in the driver for the next.
-  private static let eventsPerTickMax = 64
   private static let textBytes = 96
 
   /// Opens and initialises the library at `path`.
@@ -36,17 +35,14 @@ import BongsuModel
       throw .initialization(code)
     }
     reader = NVMLReader(library, interval: interval)
-    unsafe eventMemory = .allocate(byteCount: NVMLLayout.eventBytes, alignment: 8)
   }
 
-  deinit { unsafe eventMemory.deallocate() }
-
-  /// Shuts the library down and closes its file; no handle may be used afterwards.
-  func close() {
-    if let set = unsafe eventSet, let free = unsafe library.eventSetFree { _ = unsafe free(set) }
-    unsafe eventSet = nil
+  /// Shuts the library down and closes its file; no handle may be used afterwards. Errors that were reported until now
+  /// are counted in `devices`.
+  func close(_ devices: inout [NVMLDevice]) {
+    endWatch(&devices)
     _ = library.shutdown()
-    library.close()
+    if !isHeld { library.close() }
   }
 
   var driverVersion: String {
@@ -88,9 +84,13 @@ import BongsuModel
   private func describe(_ handle: NVMLLibrary.Handle, _ index: UInt32) -> Found? {
     guard let uuid = unsafe text({ unsafe library.uuid(handle, $0, $1) }), !uuid.isEmpty else { return nil }
     let name = unsafe text { unsafe library.productName(handle, $0, $1) } ?? ""
+    let platform = unsafe NVMLPlatform(library, handle)
+    let serial = unsafe library.serial.flatMap { function in unsafe text { unsafe function(handle, $0, $1) } } ?? ""
+    // Two GPUs of one board have one serial number; it is the maker's promise only, so racks add chassis and tray.
+    let board = serial.isEmpty ? nil : platform.map { "\($0.chassis)-\($0.tray)-\(serial)" } ?? serial
     return unsafe Found(
       device: Device(scope: .gpu, index: UInt16(index), key: uuid, model: name), handle: handle,
-      averagesPower: averagesPower(handle), board: board(handle), isMIGEnabled: isMIGEnabled(handle))
+      averagesPower: averagesPower(handle), board: board, platform: platform, isMIGEnabled: isMIGEnabled(handle))
   }
 
   /// Whether `GetPowerUsage` is a one-second mean: from Ampere (7) on, except for the chip of the A100 and A30, whose PCI
@@ -106,30 +106,6 @@ import BongsuModel
       // Device number in the upper half, vendor in the lower.
       let device = unsafe (base + NVMLLayout.pciDeviceID).load(as: UInt32.self) >> 16
       return !(0x20B0...0x20FF).contains(device)
-    }
-  }
-
-  /// What identifies the board that carries this GPU, where the GPU tells: the two GPUs of a superchip board have one
-  /// serial number. Racks add chassis and tray, since serial numbers are the maker's promise only.
-  private func board(_ handle: NVMLLibrary.Handle) -> String? {
-    guard let function = unsafe library.serial, let serial = unsafe text({ unsafe function(handle, $0, $1) }),
-      !serial.isEmpty
-    else { return nil }
-    guard let platform = unsafe library.platformInfo else { return serial }
-    return unsafe withUnsafeTemporaryAllocation(byteCount: NVMLLayout.platformBytes, alignment: 8) { memory in
-      guard let base = memory.baseAddress else { return serial }
-      unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
-      unsafe base.storeBytes(of: NVMLLayout.platformVersion, as: UInt32.self)
-      guard unsafe platform(handle, base) == 0 else { return serial }
-      var chassis: [UInt8] = []
-      for offset in 0..<16 {
-        let byte = unsafe (base + NVMLLayout.platformChassis + offset).load(as: UInt8.self)
-        guard (0x21...0x7E).contains(byte) else { break }
-        chassis.append(byte)
-      }
-      guard !chassis.isEmpty else { return serial }
-      let tray = unsafe (base + NVMLLayout.platformTray).load(as: UInt8.self)
-      return "\(String(decoding: chassis, as: UTF8.self))-\(tray)-\(serial)"
     }
   }
 
@@ -152,42 +128,57 @@ import BongsuModel
 
   // MARK: Events
 
-  /// Asks the driver to report XID errors of all GPUs from now on; past ones are not replayed.
+  /// Asks the driver to report XID errors of all GPUs that answer, from now on; past ones are not replayed. Does nothing
+  /// while these GPUs are being watched already.
   func registerEvents(_ devices: inout [NVMLDevice]) {
-    guard let create = unsafe library.eventSetCreate, let register = unsafe library.registerEvents,
-      let supported = unsafe library.supportedEvents, let free = unsafe library.eventSetFree,
-      unsafe library.eventSetWait != nil
-    else { return }
-    if let old = unsafe eventSet {
-      takeEvents(&devices)
-      _ = unsafe free(old)
-      unsafe eventSet = nil
+    guard let register = unsafe library.registerEvents, let supported = unsafe library.supportedEvents else { return }
+    let wanted = devices.compactMap { device in
+      device.lost == nil ? unsafe device.handle.map { UInt(bitPattern: $0) } : nil
     }
-    var set: NVMLLibrary.Handle?
-    guard unsafe create(&set) == 0, let set = unsafe set else { return }
-    unsafe eventSet = set
+    if let watch, watch.isWorking, watch.handles == wanted {
+      for index in devices.indices { devices[index].countsEvents = unsafe watch.counts(devices[index].handle) }
+      return
+    }
+    endWatch(&devices)
+    guard let fresh = NVMLEventWatch(library) else { return }
     for index in devices.indices {
+      devices[index].countsEvents = false
+      devices[index].eventHandle = nil
       guard let handle = unsafe devices[index].handle, devices[index].lost == nil else { continue }
       var types: UInt64 = 0
-      devices[index].countsEvents =
-        unsafe supported(handle, &types) == 0 && types & Self.xidEvent != 0
-        && register(handle, Self.xidEvent, set) == 0
+      guard unsafe supported(handle, &types) == 0, types & NVMLEventWatch.xidEvent != 0,
+        unsafe fresh.add(handle, register)
+      else { continue }
+      devices[index].countsEvents = true
+      devices[index].eventHandle = UInt(bitPattern: handle)
     }
+    fresh.handles = wanted
+    fresh.start()
+    watch = fresh
   }
+
+  /// Whether the driver refuses to wait for events; ``registerEvents(_:)`` may help.
+  var hasLostEvents: Bool { watch.map { !$0.isWorking } ?? false }
 
   /// Counts the XID errors that were reported since the last call, without waiting.
   func takeEvents(_ devices: inout [NVMLDevice]) {
-    guard let set = unsafe eventSet, let wait = unsafe library.eventSetWait else { return }
-    for _ in 0..<Self.eventsPerTickMax {
-      // SAFETY: the memory has the size of one event.
-      guard unsafe wait(set, eventMemory, 0) == 0 else { return }
-      let handle = unsafe eventMemory.load(as: NVMLLibrary.Handle?.self)
-      let type = unsafe (eventMemory + NVMLLayout.eventType).load(as: UInt64.self)
-      guard type & Self.xidEvent != 0 else { continue }
-      for index in devices.indices where unsafe devices[index].handle == handle {
-        devices[index].xidEvents += 1
-      }
+    guard let seen = watch?.take() else { return }
+    for index in devices.indices {
+      guard let handle = devices[index].eventHandle, let events = seen[handle] else { continue }
+      devices[index].xidEvents += events.count
+      devices[index].xidLast = events.last
     }
+  }
+
+  /// - Returns: whether the library may be closed: no call into it is under way.
+  @discardableResult
+  private func endWatch(_ devices: inout [NVMLDevice]) -> Bool {
+    guard let watch else { return true }
+    let hasEnded = watch.stop()
+    takeEvents(&devices)
+    self.watch = nil
+    if !hasEnded { isHeld = true }
+    return hasEnded
   }
 }
 

@@ -35,7 +35,7 @@ public final class NVMLSource: DeviceSource {
     name = path == SourceSpecification.defaultLibrary ? "nvml" : "nvml:\(path)"
   }
 
-  deinit { session?.close() }
+  deinit { session?.close(&devices) }
 
   public func release() {
     closeSession()
@@ -80,7 +80,7 @@ public final class NVMLSource: DeviceSource {
   }
 
   private func closeSession() {
-    session?.close()
+    session?.close(&devices)
     session = nil
     for index in devices.indices { unsafe devices[index].reset(handle: nil) }
   }
@@ -95,6 +95,7 @@ public final class NVMLSource: DeviceSource {
         unsafe known.reset(handle: found[position].handle)
         known.averagesPower = found[position].averagesPower
         known.board = found[position].board
+        known.platform = found[position].platform
         known.isMIGEnabled = found[position].isMIGEnabled
       } else {
         unsafe known.handle = nil
@@ -146,10 +147,10 @@ public final class NVMLSource: DeviceSource {
     case .eventReasons: !calls.contains(.eventReasons)
     case .pcieTransmit: has(.pcieTransmit)
     case .pcieReceive: has(.pcieReceive)
-    case .nvlinkTransmit: has(.nvlinkTransmit)
-    case .nvlinkReceive: has(.nvlinkReceive)
+    case .nvlinkTransmit: has(.nvlinkTransmit) || device.links?.isEmpty == false
+    case .nvlinkReceive: has(.nvlinkReceive) || device.links?.isEmpty == false
     case .eccUncorrected: has(.eccUncorrected) || !calls.contains(.eccErrors)
-    case .xidEvents: device.countsEvents
+    case .xidEvents, .xidLast: device.countsEvents
     case .modulePower: has(.modulePower)
     }
   }
@@ -191,7 +192,7 @@ public final class NVMLSource: DeviceSource {
     values[offset + board] = power.bits
   }
 
-  /// Once a minute: asks again for what was refused, and whether partitioning has been switched.
+  /// Once a minute: asks again for what was refused, and whether partitioning has been switched or events are lost.
   private func recheck(_ session: NVMLSession, at tick: Tick) -> Bool {
     guard let last = lastRecheck else {
       lastRecheck = tick
@@ -199,7 +200,7 @@ public final class NVMLSource: DeviceSource {
     }
     guard abs(tick.unixMilliseconds - last.unixMilliseconds) >= NVMLSource.recheckMilliseconds else { return false }
     lastRecheck = tick
-    var hasChanged = false
+    var hasChanged = session.hasLostEvents
     for index in devices.indices {
       guard let handle = unsafe devices[index].handle else { continue }
       devices[index].refusedCalls = NVMLSet()
@@ -234,7 +235,9 @@ public final class NVMLSource: DeviceSource {
       return
     }
     let models = Set(roster.devices.map(\.model)).sorted().joined(separator: ", ")
-    condition = .available("\(count) GPUs (\(models)), driver \(driver)")
+    let places = Set(devices.compactMap(\.platform)).map { "chassis \($0.chassis) slot \($0.slot) tray \($0.tray)" }
+    condition = .available(
+      (["\(count) GPUs (\(models)), driver \(driver)"] + places.sorted()).joined(separator: ", "))
   }
 
   private static func advice(_ code: NVMLCode) -> String {

@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,6 +74,24 @@ static inline int bongsu_eventfd_signal(int fd) {
 
 /* Makes the descriptor unreadable again. -EAGAIN means that it already was. */
 static inline int bongsu_eventfd_drain(int fd) {
+  uint64_t count;
+  return read(fd, &count, sizeof count) < 0 ? -errno : 0;
+}
+
+/* A non-blocking, close-on-exec descriptor that is readable once the time set below has come. */
+static inline int bongsu_timer_open(void) {
+  int fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+/* Sets the time, nanoseconds of CLOCK_BOOTTIME above 0, in place of an earlier one; what is past has come at once. */
+static inline int bongsu_timer_set(int fd, int64_t boottime_ns) {
+  struct itimerspec time = {.it_value = {.tv_sec = boottime_ns / 1000000000, .tv_nsec = boottime_ns % 1000000000}};
+  return timerfd_settime(fd, TFD_TIMER_ABSTIME, &time, (struct itimerspec *)0) < 0 ? -errno : 0;
+}
+
+/* Makes the descriptor unreadable until a time is set again. -EAGAIN means that it was. */
+static inline int bongsu_timer_drain(int fd) {
   uint64_t count;
   return read(fd, &count, sizeof count) < 0 ? -errno : 0;
 }

@@ -14,9 +14,11 @@
 //   FAKE_NVML_LOST         number of a GPU that is lost
 //   FAKE_NVML_MIG          number of a GPU that is partitioned
 //   FAKE_NVML_DRIVER_CODE  what initialisation and all else return, 9 for "driver not loaded"
+//   FAKE_NVML_CONTROL      a file of lines `WHAT GPU VALUE`: what is appended to it takes effect at the next call, so that
+//                          a test changes the machine of another process
 //
 // While loaded, fakeNvmlSet changes the same and more; see there. Compiled with -DFAKE_NVML_OLD_DRIVER it lacks what drivers
-// of 2020 lacked.
+// of 2020 lacked; -DFAKE_NVML_DRIVER="\"590.44.01\"" makes it that version's.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -24,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +37,12 @@ enum {
   RING_SAMPLES = 120,
   RING_SPACING_US = 20000,
   EVENTS_MAX = 64,
+  LINKS = 18,
 };
+
+#ifndef FAKE_NVML_DRIVER
+#define FAKE_NVML_DRIVER "580.105.08"
+#endif
 
 enum {
   OK = 0,
@@ -159,8 +167,13 @@ typedef struct Gpu {
 typedef struct {
   int isUsed;
   uint64_t masks[GPUS_MAX];
+  // What was reported since the GPUs were registered and nobody has taken.
+  EventData events[EVENTS_MAX];
+  int eventCount;
 } EventSet;
 static EventSet eventSets[8];
+static pthread_cond_t eventCome;
+static int eventHangMilliseconds;
 #endif
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -171,10 +184,12 @@ static int initCount;
 static int driverCode;
 static int hangMilliseconds;
 static int hasNarrowPcie;
+static int countsByLink;
+static uint32_t linksDown;
+static const char *controlPath;
+static long long controlRead;
 static uint64_t frozenUs;
 static uint64_t loadTimeUs;
-static EventData events[EVENTS_MAX];
-static int eventCount;
 
 static uint64_t nowUs(void) {
   if (frozenUs != 0) return frozenUs;
@@ -242,6 +257,13 @@ __attribute__((constructor)) static void start(void) {
   frozenUs = (uint64_t)environment("FAKE_NVML_FREEZE_US", 0);
   hangMilliseconds = (int)environment("FAKE_NVML_HANG_MS", 0);
   driverCode = (int)environment("FAKE_NVML_DRIVER_CODE", 0);
+  controlPath = getenv("FAKE_NVML_CONTROL");
+#ifndef FAKE_NVML_OLD_DRIVER
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(&eventCome, &attributes);
+#endif
   loadDriver();
   long long lost = environment("FAKE_NVML_LOST", -1), mig = environment("FAKE_NVML_MIG", -1);
   for (uint32_t index = 0; index < GPUS_MAX; index++) {
@@ -261,11 +283,13 @@ __attribute__((constructor)) static void start(void) {
 //   lost, mig, busy      0 or 1 of GPU `gpu`        xid         GPU `gpu` reports XID error `value`
 //   pcie         adds bytes both ways               pcie_narrow 1: PCIe counters are 32-bit
 //   ecc          adds uncorrected errors            energy      adds millijoules
+//   link_bytes   1: NVLinks count link by link, as from the fifth generation on
+//   link_down    NVLink number `value` does not answer, -1: all do
+//   event_hang_ms  a wait for events takes this long, whatever it was told
 //
 // Returns 0, or -1 for anything else.
-EXPORT int fakeNvmlSet(const char *what, int gpu, long long value) {
+static int set(const char *what, int gpu, long long value) {
   if (gpu < 0 || gpu >= GPUS_MAX) return -1;
-  pthread_mutex_lock(&lock);
   int result = 0;
   if (strcmp(what, "gpus") == 0) gpuCount = (uint32_t)value;
   else if (strcmp(what, "profile") == 0) profile = &profiles[value];
@@ -280,11 +304,48 @@ EXPORT int fakeNvmlSet(const char *what, int gpu, long long value) {
   else if (strcmp(what, "pcie_narrow") == 0) hasNarrowPcie = (int)value;
   else if (strcmp(what, "ecc") == 0) gpus[gpu].uncorrected += value;
   else if (strcmp(what, "energy") == 0) gpus[gpu].energyMicrojoules += (uint64_t)value * 1000;
-  else if (strcmp(what, "xid") == 0 && eventCount < EVENTS_MAX) {
-    events[eventCount++] = (EventData){&gpus[gpu], 0x8, (uint64_t)value, UINT32_MAX, UINT32_MAX};
-  } else result = -1;
+  else if (strcmp(what, "link_bytes") == 0) countsByLink = (int)value;
+  else if (strcmp(what, "link_down") == 0) linksDown = value < 0 ? 0 : 1u << value;
+#ifndef FAKE_NVML_OLD_DRIVER
+  else if (strcmp(what, "event_hang_ms") == 0) {
+    eventHangMilliseconds = (int)value;
+    pthread_cond_broadcast(&eventCome);
+  } else if (strcmp(what, "xid") == 0) {
+    // Every set that asked for it gets the event; without one it is not kept.
+    for (size_t index = 0; index < sizeof eventSets / sizeof eventSets[0]; index++) {
+      EventSet *set = &eventSets[index];
+      if (!set->isUsed || (set->masks[gpu] & 0x8) == 0 || set->eventCount == EVENTS_MAX) continue;
+      set->events[set->eventCount++] = (EventData){&gpus[gpu], 0x8, (uint64_t)value, UINT32_MAX, UINT32_MAX};
+    }
+    pthread_cond_broadcast(&eventCome);
+  }
+#endif
+  else result = -1;
+  return result;
+}
+
+EXPORT int fakeNvmlSet(const char *what, int gpu, long long value) {
+  pthread_mutex_lock(&lock);
+  int result = set(what, gpu, value);
   pthread_mutex_unlock(&lock);
   return result;
+}
+
+// Takes the whole lines that were added to the control file. With the lock held.
+static void readControl(void) {
+  struct stat status;
+  if (controlPath == NULL || stat(controlPath, &status) != 0 || status.st_size <= controlRead) return;
+  FILE *file = fopen(controlPath, "re");
+  if (file == NULL) return;
+  char line[128], what[64];
+  fseek(file, controlRead, SEEK_SET);
+  while (fgets(line, sizeof line, file) != NULL && strchr(line, '\n') != NULL) {
+    int gpu;
+    long long value;
+    if (sscanf(line, "%63s %d %lld", what, &gpu, &value) == 3) set(what, gpu, value);
+    controlRead = ftell(file);
+  }
+  fclose(file);
 }
 
 // How many sessions are open: initialisations without their shutdown.
@@ -298,6 +359,7 @@ EXPORT int fakeNvmlSessions(void) {
 // Every entry: what the library as a whole answers, or OK. Returns with the lock held.
 static int enter(void) {
   pthread_mutex_lock(&lock);
+  readControl();
   if (driverCode != 0) return driverCode;
   return initCount > 0 ? OK : UNINITIALIZED;
 }
@@ -324,6 +386,7 @@ static int putText(const char *text, char *buffer, uint32_t length) {
 
 EXPORT int nvmlInitWithFlags(uint32_t flags) {
   pthread_mutex_lock(&lock);
+  readControl();
   if (flags > 7) return leave(INVALID_ARGUMENT);
   if (driverCode == 0) initCount++;
   return leave(driverCode);
@@ -350,7 +413,7 @@ EXPORT const char *nvmlErrorString(int code) {
 
 EXPORT int nvmlSystemGetDriverVersion(char *buffer, uint32_t length) {
   int code = enter();
-  return leave(code == OK ? putText("580.105.08", buffer, length) : code);
+  return leave(code == OK ? putText(FAKE_NVML_DRIVER, buffer, length) : code);
 }
 
 EXPORT int nvmlDeviceGetCount_v2(uint32_t *count) {
@@ -494,12 +557,24 @@ static int readField(Gpu *gpu, FieldValue *field) {
     field->value.ui = profile->memoryCelsius + gpu->index % 3 + (gpu->isBusy ? 38 : 0);
     return OK;
   case 83: field->value.ull = energyMillijoules(gpu); return OK;
+  case 91:
+    field->valueType = 1;
+    field->value.ui = LINKS;
+    return OK;
   case 138:
   case 139:
-    if (profile->gpusPerBoard == 0 || field->scopeId != UINT32_MAX) return INVALID_ARGUMENT;
+    if (countsByLink) return NOT_SUPPORTED;
+    if (field->scopeId != UINT32_MAX) return INVALID_ARGUMENT;
     field->value.ull = (uint64_t)gpu->isBusy * (now / 1000000) + field->fieldId * 1000 + gpu->index;
     return OK;
 #ifndef FAKE_NVML_OLD_DRIVER
+  case 202:
+  case 204:
+    if (!countsByLink) return NOT_SUPPORTED;
+    if (field->scopeId >= LINKS) return INVALID_ARGUMENT;
+    if (linksDown & 1u << field->scopeId) return NOT_SUPPORTED;
+    field->value.ull = (uint64_t)gpu->isBusy * (now / 1000) + field->fieldId * 10000 + gpu->index * 2000 + field->scopeId;
+    return OK;
   case 185:
     field->valueType = 1;
     if (field->scopeId == 0 && profile->hasAverage) { field->value.ui = averageMilliwatts(gpu); return OK; }
@@ -527,6 +602,9 @@ static int readField(Gpu *gpu, FieldValue *field) {
 }
 
 EXPORT int nvmlDeviceGetFieldValues(Gpu *gpu, int count, FieldValue *fields) {
+  pthread_mutex_lock(&lock);
+  readControl();
+  pthread_mutex_unlock(&lock);
   if (hangMilliseconds > 0) usleep((useconds_t)hangMilliseconds * 1000);
   int code = enterGpu(gpu);
   if (code == OK && (count <= 0 || fields == NULL)) code = INVALID_ARGUMENT;
@@ -576,6 +654,7 @@ EXPORT int nvmlDeviceGetPlatformInfo(Gpu *gpu, PlatformInfo *info) {
   memset((char *)info + 4, 0, sizeof *info - 4);
   memcpy(info->chassisSerial, profile->chassis, strlen(profile->chassis));
   info->moduleId = (uint8_t)(gpu->index + 1);
+  info->slot = *profile->chassis != 0 ? 9 : 0;
   info->tray = *profile->chassis != 0 ? 5 : 0;
   return leave(OK);
 }
@@ -637,22 +716,42 @@ EXPORT int nvmlEventSetFree(EventSet *set) {
 
 EXPORT int nvmlDeviceRegisterEvents(Gpu *gpu, unsigned long long types, EventSet *set) {
   int code = enterGpu(gpu);
+  if (code == OK && types == 0) code = INVALID_ARGUMENT;
   if (code == OK) set->masks[gpu->index] |= types;
   return leave(code);
 }
 
+// A GPU of the set that is lost ends every wait, as the header says.
+static int eventCode(const EventSet *set) {
+  for (uint32_t index = 0; index < GPUS_MAX; index++)
+    if (set->masks[index] != 0 && gpus[index].isLost) return GPU_LOST;
+  return driverCode != 0 ? driverCode : initCount > 0 ? OK : UNINITIALIZED;
+}
+
 EXPORT int nvmlEventSetWait_v2(EventSet *set, EventData *data, uint32_t milliseconds) {
   int code = enter();
-  for (int index = 0; code == OK && index < eventCount; index++) {
-    if ((set->masks[events[index].device->index] & events[index].type) == 0) continue;
-    *data = events[index];
-    memmove(&events[index], &events[index + 1], (size_t)(--eventCount - index) * sizeof events[0]);
-    return leave(OK);
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  uint64_t nanoseconds = (uint64_t)until.tv_nsec + (uint64_t)milliseconds * 1000000;
+  until.tv_sec += (time_t)(nanoseconds / 1000000000);
+  until.tv_nsec = (long)(nanoseconds % 1000000000);
+  int waited = 0;
+  while (code == OK && set->eventCount == 0 && eventHangMilliseconds == 0 && waited == 0) {
+    waited = pthread_cond_timedwait(&eventCome, &lock, &until);
+    code = eventCode(set);
   }
-  leave(code);
-  if (code != OK) return code;
-  usleep(milliseconds * 1000);
-  return TIMEOUT;
+  if (eventHangMilliseconds > 0) {
+    int hang = eventHangMilliseconds;
+    leave(code);
+    usleep((useconds_t)hang * 1000);
+    return TIMEOUT;
+  }
+  if (set->eventCount > 0) {
+    *data = set->events[0];
+    memmove(&set->events[0], &set->events[1], (size_t)--set->eventCount * sizeof set->events[0]);
+    code = OK;
+  } else if (code == OK) code = eventCode(set) == OK ? TIMEOUT : eventCode(set);
+  return leave(code);
 }
 
 #endif

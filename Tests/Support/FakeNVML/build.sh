@@ -3,6 +3,8 @@
 #
 #   build.sh OUT.so          as a current driver's library
 #   build.sh --old OUT.so    as one of 2020, without the later functions and fields
+#
+# FAKE_NVML_DRIVER is its version, if set.
 set -eu
 folder=$(cd "$(dirname "$0")" && pwd)
 flags=
@@ -10,6 +12,7 @@ if [ "${1:-}" = --old ]; then
   flags=-DFAKE_NVML_OLD_DRIVER
   shift
 fi
+if [ -n "${FAKE_NVML_DRIVER:-}" ]; then flags="$flags -DFAKE_NVML_DRIVER=\"$FAKE_NVML_DRIVER\""; fi
 if [ $# -ne 1 ]; then
   echo "usage: build.sh [--old] OUT.so" >&2
   exit 2

@@ -7,6 +7,8 @@ FOLDER holds the stand-in as libnvidia-ml.so.1, time is frozen at N, and SINCE_U
 count. Prints one line for each reading, in the wire units of the agent:
 
     uuid metric value            "absent" where the binding says that it is not supported
+    uuid by-link-transmit KIB    the sum over NVLinks of a GPU that counts them one by one; by-link-receive likewise
+    xid gpu number               an XID error that the binding was told of
 
 The structures are the binding's, so a wrong layout, version, value type or unit in the stand-in shows up as a wrong number
 here, and one in the agent as a difference. Also checks what the binding expects of calls that the agent does not make.
@@ -109,6 +111,8 @@ def check_borders(handle, index):
     platform = nvml.c_nvmlPlatformInfo_v2_t()
     nvml.nvmlDeviceGetPlatformInfo(handle, ctypes.byref(platform))
     assert ord(platform.moduleId) == index + 1
+    chassis = platform.chassisSerialNumber
+    assert bool(chassis) == (ord(platform.trayIndex) == 5) == (ord(platform.slotNumber) == 9), chassis
     assert nvml.nvmlDeviceGetMigMode(handle)[0] in (0, 1)
     assert nvml.nvmlDeviceGetSupportedEventTypes(handle) & nvml.nvmlEventTypeXidCriticalError
     events = nvml.nvmlEventSetCreate()
@@ -119,8 +123,44 @@ def check_borders(handle, index):
     except nvml.NVMLError_Timeout:
         pass
     nvml.nvmlEventSetFree(events)
+    count = field(handle, nvml.NVML_FI_DEV_NVLINK_LINK_COUNT, 0)
+    stand_in.fakeNvmlSet(b"link_bytes", index, ctypes.c_longlong(1))
+    assert field(handle, nvml.NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, ALL_LINKS) is None
+    for name, number in (("transmit", nvml.NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES),
+                         ("receive", nvml.NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES)):
+        assert field(handle, number, count) is None
+        sums = sum(field(handle, number, link) for link in range(count))
+        print(nvml.nvmlDeviceGetUUID(handle), "by-link-" + name, sums // 1024)
+    stand_in.fakeNvmlSet(b"link_bytes", index, ctypes.c_longlong(0))
     unknown = nvml.nvmlDeviceGetFieldValues(handle, [60000])[0]
     assert unknown.nvmlReturn == nvml.NVML_ERROR_INVALID_ARGUMENT
+
+
+def check_events():
+    """Each set gets the errors that come after the GPU was registered in it, once; others get none."""
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(2)]
+    stand_in.fakeNvmlSet(b"xid", 1, ctypes.c_longlong(13))
+    sets = [nvml.nvmlEventSetCreate() for _ in range(3)]
+    for events in sets[:2]:
+        nvml.nvmlDeviceRegisterEvents(handles[1], nvml.nvmlEventTypeXidCriticalError, events)
+    nvml.nvmlDeviceRegisterEvents(handles[0], nvml.nvmlEventTypeXidCriticalError, sets[2])
+    stand_in.fakeNvmlSet(b"xid", 1, ctypes.c_longlong(79))
+    for position, events in enumerate(sets):
+        seen = []
+        try:
+            while True:
+                data = nvml.nvmlEventSetWait_v2(events, 10)
+                assert data.eventType == nvml.nvmlEventTypeXidCriticalError
+                assert nvml.nvmlDeviceGetUUID(data.device) == nvml.nvmlDeviceGetUUID(handles[1])
+                seen.append(data.eventData)
+        except nvml.NVMLError_Timeout:
+            pass
+        assert seen == ([79] if position < 2 else []), seen
+        nvml.nvmlEventSetFree(events)
+    print("xid", 1, 79)
+
+
+stand_in = ctypes.CDLL("libnvidia-ml.so.1")
 
 
 def main():
@@ -136,6 +176,7 @@ def main():
         board = field(handle, nvml.NVML_FI_DEV_POWER_AVERAGE, 1)
         if board is not None:
             boards[nvml.nvmlDeviceGetSerial(handle)] = board
+    check_events()
     for serial, milliwatts in boards.items():
         print(serial, "bongsu_module_power_watts", milliwatts)
     nvml.nvmlShutdown()
