@@ -38,6 +38,7 @@ let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistog
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let hummingbirdTLS = Target.Dependency.product(name: "HummingbirdTLS", package: "hummingbird")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -141,8 +142,8 @@ let package = Package(
     module(
       "BongsuAPI", "Aggregator/API",
       [
-        "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, lifecycle,
-        logging, nioCore, nioHTTP1, httpTypes,
+        "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, hummingbirdTLS,
+        lifecycle, logging, nioCore, nioHTTP1, nioSSL, httpTypes,
       ]),
 
     module("BongsuQuery", "Aggregator/Query", ["BongsuSeries"]),
@@ -166,7 +167,7 @@ let package = Package(
       "bongsu", "Aggregator/CLI",
       [
         "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuReports", argumentParser, httpClient, nioCore, nioHTTP1,
-        nioPosix,
+        nioPosix, nioSSL,
       ]),
 
     // Tests.

@@ -9,19 +9,49 @@ public struct APIConfiguration: Sendable {
   public var adminToken: String?
   /// Allows listening beyond loopback without encryption, behind a proxy or on a network that is trusted.
   public var allowsInsecureListen: Bool
+  /// Certificate chain and key for TLS, as PEM; `nil`: plain HTTP.
+  public var encryption: Encryption?
+  /// Whether this machine needs a token as well, for instance because a proxy on it passes others' requests on.
+  public var requiresToken: Bool
   /// Release of the aggregator, for the `Server` header and the build information.
   public var version: String
 
-  /// The documented defaults: loopback, port 7480, no token.
+  /// The documented defaults: loopback, port 7480, no token, no encryption.
   public init(
     host: String = "127.0.0.1", port: Int = 7480, adminToken: String? = nil, allowsInsecureListen: Bool = false,
-    version: String
+    encryption: Encryption? = nil, requiresToken: Bool = false, version: String
   ) {
     self.host = host
     self.port = port
     self.adminToken = adminToken
     self.allowsInsecureListen = allowsInsecureListen
+    self.encryption = encryption
+    self.requiresToken = requiresToken
     self.version = version
+  }
+
+  /// Files in PEM.
+  public struct Encryption: Hashable, Sendable {
+    /// The server's certificate and those that lead to its authority, in this order.
+    public var certificatePath: String
+    public var keyPath: String
+
+    public init(certificatePath: String, keyPath: String) {
+      self.certificatePath = certificatePath
+      self.keyPath = keyPath
+    }
+  }
+
+  /// Whether other machines can reach the port.
+  var isExposed: Bool { !LoopbackRule.isLoopback(host: host) }
+
+  /// Whether other machines may read without a token: only where the network is said to be trusted.
+  var isOpenToRead: Bool { !isExposed || allowsInsecureListen }
+
+  /// Checks everything, the certificate's files too, without serving.
+  public func check() throws(APIConfigurationError) {
+    try validate()
+    if let encryption { _ = try ServerCertificate(encryption) }
   }
 
   /// Checks the parts against each other before anything starts.
@@ -33,7 +63,7 @@ public struct APIConfiguration: Sendable {
         throw .unusableToken(bytes: adminToken.utf8.count)
       }
     }
-    guard !LoopbackRule.isLoopback(host: host) else { return }
+    guard isExposed, encryption == nil else { return }
     guard allowsInsecureListen else { throw .exposedWithoutConsent(host: host, hasToken: adminToken != nil) }
   }
 }
@@ -43,6 +73,7 @@ public enum APIConfigurationError: Error, Hashable, Sendable, CustomStringConver
   case portOutOfRange(Int)
   case unusableToken(bytes: Int)
   case exposedWithoutConsent(host: String, hasToken: Bool)
+  case unusableCertificate(path: String, reason: String)
 
   public var description: String {
     switch self {
@@ -53,7 +84,10 @@ public enum APIConfigurationError: Error, Hashable, Sendable, CustomStringConver
         + "characters without spaces; make one with `openssl rand -hex 32`"
     case .exposedWithoutConsent(let host, let hasToken):
       "http would listen on \(host), which other machines reach, without encryption\(hasToken ? "" : " and without a token"); "
-        + "listen on 127.0.0.1, or say allow-insecure-listen if the network is trusted"
+        + "listen on 127.0.0.1, give --http-tls-certificate and --http-tls-key, or say allow-insecure-listen if the "
+        + "network is trusted"
+    case .unusableCertificate(let path, let reason):
+      "http cannot be encrypted with \(path): \(reason); give PEM files of a certificate chain and its key"
     }
   }
 }

@@ -8,17 +8,14 @@ internal import NIOCore
 /// Alerts in Bongsu's own words: what fires and how it was delivered, what happened, and reading rule files again.
 struct AlertRoutes {
   let alerts: AlertRunner?
-  /// Whether an asker may see what carries these labels.
-  var isVisible: @Sendable (Operator, LabelSet) -> Bool = { _, _ in true }
 
   func install(in table: inout RouteTable) {
     let alerts = alerts
-    let isVisible = isVisible
     table.on(.get, "/api/bongsu/v1/alerts", right: .read) { request, _, person in
       let parameters = try QueryParameters(request.uri.query, allowed: ["firing"])
       let firingOnly = try parameters.flag("firing")
       guard let alerts else { throw APIError.notAvailable("alerts") }
-      return try JSONText.response(await Self.list(alerts, firingOnly: firingOnly) { isVisible(person, $0) })
+      return try JSONText.response(await Self.list(alerts, firingOnly: firingOnly, person.scope))
     }
     table.on(.get, "/api/bongsu/v1/alerts/history", right: .read) { request, _, person in
       let parameters = try QueryParameters(request.uri.query, allowed: ["start", "end", "limit"])
@@ -26,8 +23,7 @@ struct AlertRoutes {
       let start = try Self.instant("start", parameters) ?? 0
       let end = try Self.instant("end", parameters) ?? Int64.max
       let limit = try parameters.integer("limit", in: 1...100_000, default: 1000)
-      let changes = try alerts.history(from: start, through: end, limit: limit)
-        .filter { isVisible(person, LabelSet($0.labels.map { Label(name: $0.key, value: $0.value) })) }
+      let changes = try Self.history(alerts, from: start, through: end, limit: limit, person.scope)
       return try JSONText.response(AlertHistory(changes: changes.map(AlertChangeReport.init)))
     }
     for method in [HTTPRequest.Method.post, .put] {
@@ -42,14 +38,23 @@ struct AlertRoutes {
     }
   }
 
-  private static func list(
-    _ alerts: AlertRunner, firingOnly: Bool, isVisible: (LabelSet) -> Bool
-  ) async -> AlertList {
+  /// The newest transitions that a scope leaves. The limit counts those alone, so that others' cannot push them out.
+  private static func history(
+    _ alerts: AlertRunner, from start: Int64, through end: Int64, limit: Int, _ scope: AccessScope
+  ) throws -> [AlertTransition] {
+    guard !scope.isUnlimited else { return try alerts.history(from: start, through: end, limit: limit) }
+    let all = try alerts.history(from: start, through: end, limit: Int.max)
+    return Array(all.filter { scope.includes($0.labels) }.prefix(limit))
+  }
+
+  /// Alerts that a scope leaves; how rules and receivers do is told only to who sees everything, since failures name
+  /// labels.
+  private static func list(_ alerts: AlertRunner, firingOnly: Bool, _ scope: AccessScope) async -> AlertList {
     let snapshot = alerts.snapshot
     var reports: [AlertReport] = []
     for group in snapshot.groups {
       for (rule, state) in zip(group.state.group.rules, group.state.alerting) {
-        for alert in state.active where isVisible(alert.labels) && (!firingOnly || alert.phase == .firing) {
+        for alert in state.active where scope.includes(alert.labels) && (!firingOnly || alert.phase == .firing) {
           let deliveries = await alerts.deliveries(of: alert.labels)
           reports.append(
             AlertReport(
@@ -66,6 +71,11 @@ struct AlertRoutes {
       ($0.state == "firing" ? 0 : 1, $0.activeSinceUnixMilliseconds) < (
         $1.state == "firing" ? 0 : 1, $1.activeSinceUnixMilliseconds
       )
+    }
+    guard scope.isUnlimited else {
+      return AlertList(
+        alerts: reports, receivers: [], groups: 0, rules: 0, failingRules: [], fileFailures: [],
+        evaluatedUnixMilliseconds: snapshot.time, isAfterRestart: snapshot.isAfterRestart, saveFailure: nil)
     }
     let failing = snapshot.groups.flatMap { group in
       zip(group.state.group.rules, group.health).compactMap { rule, health in

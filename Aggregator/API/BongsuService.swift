@@ -2,8 +2,10 @@ public import BongsuMetrics
 internal import BongsuReports
 internal import Hummingbird
 internal import HummingbirdCore
+internal import HummingbirdTLS
 public import Logging
 internal import NIOCore
+internal import NIOSSL
 public import ServiceLifecycle
 
 /// The HTTP side of the aggregator as one service: listens when run, stops taking requests on graceful shutdown and
@@ -14,6 +16,7 @@ public import ServiceLifecycle
 public struct BongsuService: Service {
   private let configuration: APIConfiguration
   private let responder: RouterResponder<APIRequestContext>
+  private let certificate: ServerCertificate?
   private let logger: Logger
   private let onListening: @Sendable (_ port: Int) async -> Void
 
@@ -28,10 +31,24 @@ public struct BongsuService: Service {
     self.configuration = configuration
     self.logger = logger
     self.onListening = onListening
-    var table = RouteTable(gate: AccessGate(token: configuration.adminToken))
+    if let files = configuration.encryption {
+      let certificate = try ServerCertificate(files)
+      self.certificate = certificate
+      metrics.gauge(
+        "bongsu_http_certificate_expiry_timestamp_seconds",
+        help: "When the HTTP server's certificate ends, seconds since 1970", unit: .seconds
+      ) { Double(certificate.expirySeconds) }
+    } else {
+      certificate = nil
+    }
+    let gate = AccessGate(
+      token: configuration.adminToken, tokens: sources.tokens, requiresToken: configuration.requiresToken,
+      isOpenToRead: configuration.isOpenToRead)
+    var table = RouteTable(gate: gate, isEncrypted: certificate != nil)
+    AccessRoutes(control: sources.tokens, gate: gate, isEncrypted: certificate != nil).install(in: &table)
     OperationRoutes(live: sources.live, metrics: metrics).install(in: &table)
     StateRoutes(live: sources.live).install(in: &table)
-    EnrolmentRoutes(control: sources.enrolment).install(in: &table)
+    EnrolmentRoutes(control: sources.enrolment, live: sources.live).install(in: &table)
     ExportRoutes(source: sources.export).install(in: &table)
     GapRoutes(source: sources.gaps).install(in: &table)
     AlertRoutes(alerts: sources.alerts).install(in: &table)
@@ -42,19 +59,29 @@ public struct BongsuService: Service {
     responder = table.router(counting: &counters).buildResponder()
   }
 
+  /// Reads certificate and key again; new connections get them. What cannot be used leaves those of before in place.
+  ///
+  /// - Returns: when the certificate ends, seconds since 1970; `nil` for plain HTTP.
+  public func reloadCertificate() throws(APIConfigurationError) -> Int64? {
+    guard let certificate else { return nil }
+    try certificate.reload()
+    return certificate.expirySeconds
+  }
+
   /// Serves until the task is cancelled or a graceful shutdown is asked for.
   ///
   /// Throws ``APIServerError`` when the address cannot be listened on.
   public func run() async throws {
     let listening = onListening
     let logger = logger
+    let plain = HTTPServerBuilder.http1(
+      configuration: HTTP1Channel.Configuration(
+        idleTimeout: .seconds(APILimits.idleSecondsMax),
+        httpDecoderConfiguration: .init(
+          maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax)))
     let application = Application(
       responder: responder,
-      server: .http1(
-        configuration: HTTP1Channel.Configuration(
-          idleTimeout: .seconds(APILimits.idleSecondsMax),
-          httpDecoderConfiguration: .init(
-            maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax))),
+      server: try certificate.map { try .tls(plain, tlsConfiguration: $0.configuration()) } ?? plain,
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), serverName: "bongsu/\(configuration.version)",
         availableConnectionsDelegate: .maximum(APILimits.connectionsMax, logger: logger)),

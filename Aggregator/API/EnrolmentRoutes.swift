@@ -6,9 +6,11 @@ internal import Logging
 /// Who may join and who may stay. All of it needs the right to change things, the lists too: they tell who is expected.
 struct EnrolmentRoutes {
   let control: (any EnrolmentControl)?
+  let live: any LiveSource
 
   func install(in table: inout RouteTable) {
     let control = control
+    let live = live
     @Sendable func required() throws(APIError) -> any EnrolmentControl {
       guard let control else { throw .notAvailable("enrolment") }
       return control
@@ -41,11 +43,18 @@ struct EnrolmentRoutes {
       Self.log("join token revoked", person, context, ["token": "\(token.id)"])
       return try JSONText.response(token)
     }
-    table.on(.post, "/api/bongsu/v1/nodes/:name/revoke", right: .change) { request, context, person in
+    table.on(.post, "/api/bongsu/v1/nodes/:name/revoke", right: .changeOwn) { request, context, person in
       _ = try QueryParameters(request.uri.query, allowed: [])
       let control = try required()
       let name = context.parameters.get("name") ?? ""
-      guard let node = try await withAnswerDeadline({ try await control.revokeNode(name, by: person) }) else {
+      let revoked = try await withAnswerDeadline { () async throws -> NodeReport? in
+        if !person.scope.isUnlimited {
+          // Of a node outside of the scope not even the name is told.
+          guard let node = try await live.node(named: name), person.scope.includes(node) else { return nil }
+        }
+        return try await control.revokeNode(name, by: person)
+      }
+      guard let node = revoked else {
         throw StateRoutes.noNode(name)
       }
       Self.log("node revoked", person, context, ["node": "\(node.id)"])

@@ -11,9 +11,11 @@ struct ExportRoutes {
   func install(in table: inout RouteTable) {
     let source = source
     let running = ExportSlots()
-    table.on(.get, "/api/bongsu/v1/export", right: .read) { request, _, _ in
+    table.on(.get, "/api/bongsu/v1/export", right: .read) { request, _, person in
       guard let source else { throw APIError.notAvailable("export") }
-      let asked = try Self.exportRequest(query: request.uri.query)
+      var asked = try Self.exportRequest(query: request.uri.query)
+      asked.matchers = try ExportSelectors.narrowed(asked.matchers, to: person.scope)
+      let narrowed = asked
       guard let slot = running.take() else {
         throw APIError(
           .notReady, "\(APILimits.exportsMax) exports are running already", nextStep: "wait until one of them ends")
@@ -21,7 +23,7 @@ struct ExportRoutes {
       return Response(
         status: .ok, headers: [.contentType: ExportText.contentType(asked.format)],
         body: ResponseBody { writer in
-          try await Self.stream(asked, from: source, to: &writer)
+          try await Self.stream(narrowed, from: source, to: &writer)
           try await writer.finish(nil)
           withExtendedLifetime(slot) {}
         })

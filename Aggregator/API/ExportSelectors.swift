@@ -22,6 +22,14 @@ public struct ExportSelectors: Sendable {
     self.selectors = selectors
   }
 
+  /// The selectors with the matchers of a scope in each.
+  static func narrowed(_ texts: [String], to scope: AccessScope) throws(APIError) -> [String] {
+    guard !scope.isUnlimited else { return texts }
+    return try ExportSelectors(texts).selectors.map { matchers in
+      "{" + (matchers + scope.matchers).map(\.description).joined(separator: ",") + "}"
+    }
+  }
+
   /// Whether a series called `name` can be wanted, whatever its other labels are.
   public func canInclude(name: String) -> Bool {
     selectors.contains { $0.allSatisfy { $0.name != Label.metricName || $0.matches(name) } }

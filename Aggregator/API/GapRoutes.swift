@@ -11,11 +11,27 @@ struct GapRoutes {
 
   func install(in table: inout RouteTable) {
     let source = source
-    table.on(.get, "/api/bongsu/v1/gaps", right: .read) { request, _, _ in
+    table.on(.get, "/api/bongsu/v1/gaps", right: .read) { request, _, person in
       guard let source else { throw APIError.notAvailable("record of gaps") }
       let now = Int64((Date().timeIntervalSince1970 * 1000).rounded())
       let asked = try Self.gapRequest(query: request.uri.query, now: now)
-      return try await JSONText.response(withAnswerDeadline { try await source.gaps(asked) })
+      let list = try await withAnswerDeadline { try await Self.gaps(of: source, asked, person.scope) }
+      return try JSONText.response(list)
+    }
+  }
+
+  /// The records that a scope leaves; a name outside of it is answered like one that does not exist, and damage, which is
+  /// nobody's, is not told.
+  private static func gaps(
+    of source: any GapSource, _ asked: GapRequest, _ scope: AccessScope
+  ) async throws -> GapList {
+    guard !scope.isUnlimited else { return try await source.gaps(asked, within: scope) }
+    do {
+      var list = try await source.gaps(asked, within: scope)
+      list.damaged = 0
+      return list
+    } catch let error as APIError where error.code == .unknownName {
+      return GapList([], damaged: 0, limit: asked.limit)
     }
   }
 

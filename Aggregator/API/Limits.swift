@@ -33,6 +33,8 @@ public enum APILimits {
   static let exportsMax = 4
   /// Bytes gathered before a part of a stream is sent.
   static let streamChunkBytes = 64 * 1024
+  /// How long the page's login lasts; the token may end earlier.
+  static let loginSecondsMax = 30 * 86_400
   /// Bytes in a configured token, so that a short one cannot be guessed.
   public static let tokenBytesMin = 16
   public static let tokenBytesMax = 512

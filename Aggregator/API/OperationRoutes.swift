@@ -21,7 +21,7 @@ struct OperationRoutes {
       let state = live.readyState()
       return try JSONText.response(state, status: state.isReady ? .ok : .serviceUnavailable)
     }
-    table.on(.get, "/metrics", right: .read) { request, _, _ in
+    table.on(.get, "/metrics", right: .readWhole) { request, _, _ in
       _ = try QueryParameters(request.uri.query, allowed: [])
       let format = ExpositionFormat.negotiated(accept: request.headers[.accept])
       return Response(

@@ -16,8 +16,12 @@ struct RouteTable {
   private let gate: AccessGate
   private var routes: [String: [Route]] = [:]
 
-  init(gate: AccessGate) {
+  /// Whether connections are encrypted.
+  private let isEncrypted: Bool
+
+  init(gate: AccessGate, isEncrypted: Bool = false) {
     self.gate = gate
+    self.isEncrypted = isEncrypted
   }
 
   /// Adds a handler; parts of `path` that start with a colon match anything but a slash.
@@ -53,10 +57,12 @@ struct RouteTable {
 
   private func install(_ route: Route, at path: String, in router: Router<APIRequestContext>) {
     let gate = gate
+    let isEncrypted = isEncrypted
     router.on(RouterPath(path), method: route.method) { request, context -> Response in
       let facts = AccessGate.Request(
         peerAddress: context.peerAddress, authorization: request.headers[.authorization],
-        authority: request.head.authority, origin: request.headers[.origin])
+        authority: request.head.authority, origin: request.headers[.origin],
+        cookie: AccessRoutes.token(inCookies: request.headers[.cookie]), isEncrypted: isEncrypted)
       let person = try gate.admit(facts, for: route.right)
       return try await route.handler(request, context, person)
     }

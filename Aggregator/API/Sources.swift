@@ -19,8 +19,9 @@ public protocol LiveSource: Sendable {
   ///
   /// The API sorts and cuts; a source with many rows may pass them through a ``BongsuReports/TopPicker`` itself and say
   /// how many there were. A filter cuts the figures too: factories filtered by an allocation carry that allocation's
-  /// share only. Throws ``APIError/unknownName(_:_:known:)`` for a name that the fleet does not have.
-  func topRows(for request: TopRequest) async throws -> TopRows
+  /// share only, and so does `scope`: what lies outside of it is neither listed nor part of any figure. Throws
+  /// ``APIError/unknownName(_:_:known:)`` for a name that the fleet does not have.
+  func topRows(for request: TopRequest, within scope: AccessScope) async throws -> TopRows
 
   /// The nodes that `filter` leaves, in any order.
   func nodes(matching filter: NodeFilter) async throws -> [NodeReport]
@@ -33,12 +34,23 @@ public protocol LiveSource: Sendable {
 public struct Operator: Hashable, Sendable {
   /// Address that the request came from.
   public var address: String
-  /// How it proved its right: `loopback` or `admin-token`.
+  /// How it proved its right: `loopback`, `admin-token`, or `token NAME`.
   public var credential: String
+  /// Name of the token, if there was one that is kept here.
+  public var tokenName: String?
+  public var role: AccessRole
+  /// The part of the nation that may be seen.
+  public var scope: AccessScope
 
-  public init(address: String, credential: String) {
+  public init(
+    address: String, credential: String, tokenName: String? = nil, role: AccessRole = .admin,
+    scope: AccessScope = .unlimited
+  ) {
     self.address = address
     self.credential = credential
+    self.tokenName = tokenName
+    self.role = role
+    self.scope = scope
   }
 }
 
@@ -104,9 +116,9 @@ public protocol ExportSource: Sendable {
 
 /// Gap records.
 public protocol GapSource: Sendable {
-  /// The records that `request` asks for, in order of time. Throws ``APIError/unknownName(_:_:known:)`` for a name that the
-  /// fleet does not have.
-  func gaps(_ request: GapRequest) async throws -> GapList
+  /// The records that `request` asks for, of nodes within `scope`, in order of time. Throws
+  /// ``APIError/unknownName(_:_:known:)`` for a name that the fleet does not have.
+  func gaps(_ request: GapRequest, within scope: AccessScope) async throws -> GapList
 }
 
 /// Everything that the API can be asked for. What is `nil` is answered with `not_available`.
@@ -115,6 +127,8 @@ public struct APISources: Sendable {
   public var enrolment: (any EnrolmentControl)?
   public var export: (any ExportSource)?
   public var gaps: (any GapSource)?
+  /// The tokens that people and programs come with.
+  public var tokens: (any AccessTokenControl)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
   /// Rules and alerts.
@@ -124,13 +138,15 @@ public struct APISources: Sendable {
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
-    gaps: (any GapSource)? = nil, series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil,
+    gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, series: (any SeriesSource)? = nil,
+    alerts: AlertRunner? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
     self.enrolment = enrolment
     self.export = export
     self.gaps = gaps
+    self.tokens = tokens
     self.series = series
     self.alerts = alerts
     self.metadata = metadata

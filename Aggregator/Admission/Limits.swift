@@ -22,4 +22,6 @@ public enum AdmissionLimits {
 
   /// Join tokens that are kept, spent and expired ones included.
   public static let tokensMax = 100_000
+  /// Access tokens that are kept, ended ones included.
+  public static let accessTokensMax = 10_000
 }

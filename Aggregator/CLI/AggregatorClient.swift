@@ -4,6 +4,7 @@ internal import Foundation
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import NIOSSL
 
 /// Talks to the HTTP API of an aggregator.
 struct AggregatorClient {
@@ -18,6 +19,7 @@ struct AggregatorClient {
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(CommandLimits.connectSeconds), read: .seconds(CommandLimits.readSeconds)))
+    if let path = options.authorities() { configuration.tlsConfiguration = try trusting(path) }
     // A refused connection is told at once; trying again is the caller's business.
     configuration.connectionPool.retryConnectionEstablishment = false
     let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup, configuration: configuration)
@@ -30,6 +32,19 @@ struct AggregatorClient {
       try? await client.shutdown()
       throw error
     }
+  }
+
+  /// Trusts the certificates in `path` alone.
+  private static func trusting(_ path: String) throws -> TLSConfiguration {
+    let certificates: [NIOSSLCertificate]
+    do { certificates = try NIOSSLCertificate.fromPEMFile(path) } catch { certificates = [] }
+    guard !certificates.isEmpty else {
+      throw CommandFailure(
+        "\(path) holds no certificate that can be read; give a PEM file of authorities by --ca-file or BONGSU_CA_FILE")
+    }
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    configuration.trustRoots = .certificates(certificates)
+    return configuration
   }
 
   /// Asks for `path` and reads the answer as `Value`. Also gives the answer's own text, for JSON output to the digit.
@@ -82,6 +97,15 @@ struct AggregatorClient {
       response = try await client.execute(request, deadline: .distantFuture)
     } catch is CancellationError {
       throw CancellationError()
+    } catch let error where Self.isUntrusted(error) {
+      throw CommandFailure(
+        "the certificate of \(address) cannot be trusted: \(Self.words(error)); give the certificate of its authority by "
+          + "--ca-file or BONGSU_CA_FILE, and an address with a name that the certificate has")
+    } catch let error where Self.isOtherProtocol(error) {
+      let isEncrypted = address.hasPrefix("https")
+      throw CommandFailure(
+        "\(address) does not speak \(isEncrypted ? "TLS" : "plain HTTP"): \(Self.words(error)); try "
+          + (isEncrypted ? "http://" : "https://") + " by --url or BONGSU_URL")
     } catch {
       throw CommandFailure(
         "cannot reach the aggregator at \(address): \(Self.words(error)); is the aggregator running? start it with "
@@ -114,6 +138,18 @@ struct AggregatorClient {
     }
   }
 
+  /// Whether the other end has a certificate that is not to be trusted.
+  private static func isUntrusted(_ error: any Error) -> Bool {
+    let text = "\(error)"
+    return text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("failedToValidateHostname")
+  }
+
+  /// Whether one end spoke TLS and the other did not.
+  private static func isOtherProtocol(_ error: any Error) -> Bool {
+    if let error = error as? HTTPClientError { return error == .remoteConnectionClosed }
+    return "\(error)".contains("WRONG_VERSION_NUMBER") || "\(error)".contains("HTTP_REQUEST")
+  }
+
   /// A transport error in few words.
   private static func words(_ error: any Error) -> String {
     if let error = error as? NIOConnectionError {
@@ -121,6 +157,10 @@ struct AggregatorClient {
         return error.dnsAError == nil && error.dnsAAAAError == nil ? "no address answers" : "the host name is not known"
       }
       return words(first)
+    }
+    if "\(error)".contains("failedToValidateHostname") { return "it is not for this host" }
+    if "\(error)".contains("CERTIFICATE_VERIFY_FAILED") {
+      return "it has expired, or no known authority has signed it"
     }
     if let error = error as? IOError {
       // SAFETY: strerror's text is copied before any other call could overwrite it.

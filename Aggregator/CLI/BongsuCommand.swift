@@ -9,6 +9,7 @@ struct BongsuCommand: AsyncParsableCommand {
     abstract: "See and run Bongsu, the power and utilization watch of AI factories.",
     discussion: """
       Commands that ask the aggregator find it by --url or BONGSU_URL and prove their right by --token or BONGSU_TOKEN.
+      An https address is checked against the system's authorities, or those of --ca-file or BONGSU_CA_FILE.
       Exit status: 0 done, 1 failed, 2 wrong usage.
 
       Example:
@@ -19,8 +20,7 @@ struct BongsuCommand: AsyncParsableCommand {
     version: "bongsu \(Release.version)",
     subcommands: [
       StatusCommand.self, TopCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
-      JoinTokenCommand.self,
-      ExportCommand.self,
+      JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])
 

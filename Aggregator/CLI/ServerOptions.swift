@@ -9,6 +9,11 @@ struct ServerOptions: ParsableArguments {
   @Option(help: "Token of the aggregator; else BONGSU_TOKEN. Others on this machine may see it in a list of processes.")
   var token: String?
 
+  @Option(
+    name: .customLong("ca-file"),
+    help: "Certificates of the authorities to trust, PEM, instead of the system's; else BONGSU_CA_FILE.")
+  var caFile: String?
+
   /// The address without a slash at its end.
   func address(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> String {
     let given = url ?? environment["BONGSU_URL"].flatMap { $0.isEmpty ? nil : $0 } ?? "http://127.0.0.1:7480"
@@ -28,6 +33,11 @@ struct ServerOptions: ParsableArguments {
   /// The token, `nil` when there is none.
   func secret(environment: [String: String] = ProcessInfo.processInfo.environment) -> String? {
     token ?? environment["BONGSU_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  /// The file of authorities to trust, `nil` for the system's.
+  func authorities(environment: [String: String] = ProcessInfo.processInfo.environment) -> String? {
+    caFile ?? environment["BONGSU_CA_FILE"].flatMap { $0.isEmpty ? nil : $0 }
   }
 
   func validate() throws {

@@ -15,6 +15,11 @@ enum StatusText {
     }
     add("nodes", nodes(report.nodes), report.nodes.connected < report.nodes.expected ? .warning : .none)
     if report.nodes.unassigned > 0 { add("", unassigned(report.nodes), .warning) }
+    if let matchers = report.matchers {
+      add("data", data(report))
+      add("seen", "only " + matchers.joined(separator: ", ") + "; figures of the whole are not for this token")
+      return lines
+    }
     add("ingest", ingest(report.ingest))
     add("journal", journal(report.journal), report.journal.state == .stalled ? .alarm : .none)
     add("data", data(report))

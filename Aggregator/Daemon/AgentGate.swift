@@ -13,29 +13,35 @@ import ServiceLifecycle
 /// registry of nodes, the enrolment port.
 ///
 ///     DIR/keys/server.key     the server's key pair, mode 0600, made at the first start
-///     DIR/registry.sqlite     nodes, join tokens, audit log
+///     DIR/registry.sqlite     nodes, join tokens, access tokens, audit log
 struct AgentGate {
   let keys: KeyPair
   let registrar: Registrar
 
   /// Loads what `directory` has and makes what it lacks.
+  init(directory: String, registry: Registry, metrics: MetricRegistry) throws {
+    keys = try ServerKey.load(from: "\(directory)/keys")
+    registrar = try Registrar(registry: registry, serverKey: keys.publicKey, metrics: metrics)
+  }
+
+  /// Opens the registry of nodes and tokens.
   ///
   /// A damaged registry does not keep the aggregator down: it is set aside and said so. Nobody can come in then before it
   /// is restored or the nodes have joined again; their agents keep their data meanwhile.
-  init(directory: String, metrics: MetricRegistry, logger: Logger) throws {
-    keys = try ServerKey.load(from: "\(directory)/keys")
+  static func openRegistry(directory: String, logger: Logger) throws -> Registry {
     let path = "\(directory)/registry.sqlite"
-    let registry: Registry
     do {
-      registry = try Registry(path: path)
+      return try Registry(path: path)
     } catch StoreError.damaged(_, let message) {
       try Registry.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
       logger.critical(
-        "the registry of nodes is damaged and was set aside: no node is let in; restore it from a backup, or let all join again",
+        """
+        the registry of nodes and tokens is damaged and was set aside: nobody is let in; restore it from a backup, or let \
+        all join again and make new tokens
+        """,
         metadata: ["path": "\(path)", "damage": "\(message)"])
-      registry = try Registry(path: path)
+      return try Registry(path: path)
     }
-    registrar = try Registrar(registry: registry, serverKey: keys.publicKey, metrics: metrics)
   }
 
   /// Puts the gate before every CURVE socket of `context`, and its rule into the ingest core's configuration.

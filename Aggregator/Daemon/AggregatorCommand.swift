@@ -66,6 +66,8 @@ struct AggregatorCommand: AsyncParsableCommand {
   @Option(help: "Where HTTP is served, HOST:PORT.")
   var http = "127.0.0.1:7480"
 
+  @OptionGroup(title: "HTTP access") var access: AccessOptions
+
   @OptionGroup(title: "Alarms") var alarms: AlertOptions
 
   @Option(help: "Threads that decode and roll up; fixed for the life of a data directory.")
@@ -90,8 +92,8 @@ struct AggregatorCommand: AsyncParsableCommand {
   @Flag(
     name: .customLong("allow-insecure-listen"),
     help: """
-      Listen beyond loopback without encryption and authentication: HTTP, and agents unless --secure is given. Only on a \
-      network you trust.
+      Listen beyond loopback without encryption, and let other machines read without a token: HTTP, and agents unless \
+      --secure is given. Only on a network you trust.
       """)
   var allowInsecureListen = false
 
@@ -145,7 +147,7 @@ struct AggregatorCommand: AsyncParsableCommand {
       throw ValidationError(
         "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
     }
-    _ = try alarms.configuration(http: Address(http, option: "--http"))
+    _ = try alarms.configuration(http: Address(http, option: "--http"), isEncrypted: access.encryption != nil)
     guard connectionsMax > 0 else {
       throw ValidationError("--connections-max is \(connectionsMax), must be at least 1")
     }
@@ -169,7 +171,8 @@ struct AggregatorCommand: AsyncParsableCommand {
     ingest.shards = shards
     let context = try Context(ioThreads: 1)
     let isSecure = secure || !(listen.isLoopback || allowInsecureListen)
-    let gate = isSecure ? try AgentGate(directory: data, metrics: registry, logger: logger) : nil
+    let register = try AgentGate.openRegistry(directory: data, logger: logger)
+    let gate = isSecure ? try AgentGate(directory: data, registry: register, metrics: registry) : nil
     try gate?.guardSockets(of: context, &ingest)
     let store = try openStore(tree, logger)
     let engine = IngestEngine(
@@ -199,14 +202,15 @@ struct AggregatorCommand: AsyncParsableCommand {
           live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree))
       ])
     let runner = try alarms.runner(
-      self.alarms.configuration(http: http), directory: data, others: series, logger: logger)
+      self.alarms.configuration(http: http, isEncrypted: access.encryption != nil), directory: data, others: series,
+      logger: logger)
     let api = try BongsuService(
-      configuration: APIConfiguration(
-        host: http.host, port: http.port, allowsInsecureListen: allowInsecureListen, version: Release.version),
+      configuration: access.configuration(http, allowsInsecureListen: allowInsecureListen),
       sources: APISources(
         live: live, enrolment: control,
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
+        tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
         series: series, alerts: runner, metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
@@ -220,7 +224,7 @@ struct AggregatorCommand: AsyncParsableCommand {
             service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),
           .init(
             service: ServiceManager(
-              engine: engine, settings: settings, arguments: arguments, threshold: threshold, logger: logger)),
+              engine: engine, api: api, settings: settings, arguments: arguments, threshold: threshold, logger: logger)),
         ] + (enrolment.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
       ))
     try await services.run()
@@ -230,6 +234,7 @@ struct AggregatorCommand: AsyncParsableCommand {
   private func sayChecked(_ settings: Settings) throws {
     for warning in settings.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
+    try access.configuration(Address(http, option: "--http"), allowsInsecureListen: allowInsecureListen).check()
     print(
       "the settings can be used: fleet \(fleet) with \(tree.nodes.count) nodes, data in \(data), agents at \(listen), "
         + "HTTP at \(http), from \(settings.file ?? "no file")")

@@ -79,7 +79,7 @@ struct NoEnrolment: EnrolmentControl {
 
 extension Operator {
   /// As the audit log names it.
-  fileprivate var name: String { "\(credential) \(address)" }
+  var name: String { "\(credential) \(address)" }
 }
 
 extension JoinTokenReport {

@@ -10,11 +10,23 @@ struct FleetScope: Sendable {
   private(set) var rack: RackIndex?
   private(set) var allocation: AllocationIndex?
   private(set) var node: NodeID?
+  /// Whether the filter and what may be seen have nothing in common.
+  private(set) var isNothing = false
+  /// Whether several allocations beside each other may be seen and not what is above them.
+  private(set) var hasSeveralAllocations = false
+  /// What may be seen, the filter left aside.
+  private let access: AccessScope
+  /// What of the fleet that is, by position; `nil`: no limit.
+  private var factories: [Bool]?
+  private var halls: [Bool]?
+  private var racks: [Bool]?
+  private var allocations: [Bool]?
 
-  /// Looks names up.
+  /// Looks names up, and narrows them to what may be seen.
   ///
   /// - Throws: ``APIError`` of `unknown_name` for a name that the fleet does not have.
-  init(_ filter: TopFilter, _ tree: FleetTree) throws {
+  init(_ filter: TopFilter, _ tree: FleetTree, within access: AccessScope = .unlimited) throws {
+    self.access = access
     if let id = filter.factory {
       guard let found = tree.factory(id) else {
         throw APIError.unknownName("factory", id, known: tree.factories.map(\.id))
@@ -33,17 +45,73 @@ struct FleetScope: Sendable {
       guard let id = NodeID(name) else { throw APIError.unknownName("node", name) }
       node = id
     }
+    if !access.isUnlimited { narrow(tree) }
   }
 
   /// Whether nothing is narrowed.
-  var isEmpty: Bool { factory == nil && hall == nil && rack == nil && allocation == nil && node == nil }
+  var isEmpty: Bool {
+    factory == nil && hall == nil && rack == nil && allocation == nil && node == nil && access.isUnlimited
+  }
 
-  func contains(factory index: FactoryIndex) -> Bool { factory ?? index == index }
+  /// Whether only nodes can tell what may be seen, since no total of a level is limited like that.
+  var needsNodes: Bool { access.limits("hall") || access.limits("rack") || access.limits("node") }
+  /// Whether several factories may be seen and not all of them.
+  var hasSeveralFactories: Bool { factories != nil && factory == nil }
+
+  /// Whether one factory, one allocation or the one's share in the other is meant, which have cells.
+  var isOneCell: Bool {
+    hall == nil && rack == nil && !hasSeveralFactories && !hasSeveralAllocations
+      && (factory != nil || allocation != nil)
+  }
+
+  func contains(factory index: FactoryIndex) -> Bool {
+    factory ?? index == index && factories?[index.position] ?? true
+  }
 
   /// Whether a node at `place` is meant.
   func contains(_ place: NodePlace, _ id: NodeID) -> Bool {
     contains(factory: place.factory) && (hall ?? place.hall) == place.hall && (rack ?? place.rack) == place.rack
       && (node ?? id) == id && (allocation.map { place.lineage.contains($0) } ?? true)
+      && halls?[place.hall.position] ?? true && racks?[place.rack.position] ?? true
+      && allocations?[place.allocation.position] ?? true && access.covers("node", id.name)
+  }
+
+  /// Whether the row of a group may be shown: of an allocation above those that may be seen not even the name is.
+  func shows(group id: String, _ level: TopLevel) -> Bool {
+    level == .allocations ? access.covers("allocation", id) : true
+  }
+
+  /// Takes in what may be seen. Where a single factory or allocation is left, it becomes the filter's, so that the totals
+  /// of closed ticks answer; what may be seen of allocations is so with everything below.
+  private mutating func narrow(_ tree: FleetTree) {
+    func covered(_ label: String, _ values: [String]) -> [Bool]? {
+      access.limits(label) ? values.map { access.covers(label, $0) } : nil
+    }
+    factories = covered("factory", tree.factories.map(\.id))
+    halls = covered("hall", tree.halls.map(\.id))
+    racks = covered("rack", tree.racks.map(\.id))
+    allocations = covered("allocation", tree.allocations.map(\.path))
+    if let factories {
+      let left = factories.indices.filter { factories[$0] && (factory.map { $0.position } ?? $0) == $0 }
+      isNothing = isNothing || left.isEmpty
+      if left.count == 1 { factory = FactoryIndex(left[0]) }
+    }
+    if let allocations {
+      let tops = allocations.indices.filter { index in
+        guard allocations[index] else { return false }
+        let allocation = tree.allocations[index]
+        if let asked = self.allocation {
+          // The asked-for one itself, or the highest below it that may be seen.
+          if index == asked.position { return true }
+          guard TopFilter.allocation(allocation.path, isWithin: tree[asked].path) else { return false }
+          return !(allocation.parent.map { allocations[$0.position] } ?? false)
+        }
+        return !(allocation.parent.map { allocations[$0.position] } ?? false)
+      }
+      isNothing = isNothing || tops.isEmpty
+      if tops.count == 1 { allocation = AllocationIndex(tops[0]) } else { hasSeveralAllocations = true }
+    }
+    if let node, !access.covers("node", node.name) { isNothing = true }
   }
 
   /// GPUs expected in the scope at `tick`, per group of `level`.

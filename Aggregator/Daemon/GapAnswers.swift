@@ -11,9 +11,9 @@ struct GapAnswers: GapSource {
   let history: History
   let tree: FleetTree
 
-  func gaps(_ request: GapRequest) async throws -> GapList {
+  func gaps(_ request: GapRequest, within access: AccessScope) async throws -> GapList {
     let scope = try FleetScope(
-      TopFilter(factory: request.factory, allocation: request.allocation, node: request.node), tree)
+      TopFilter(factory: request.factory, allocation: request.allocation, node: request.node), tree, within: access)
     let ticks =
       Tick(
         unixMilliseconds: request.startUnixMilliseconds)...Tick(unixMilliseconds: request.endUnixMilliseconds)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BongsuAPI
 import BongsuIngest
 import BongsuProcess
 import Foundation
@@ -54,6 +55,7 @@ struct ThresholdLogHandler: LogHandler {
 /// What the service manager hears and says: ready, alive, read your settings again.
 struct ServiceManager: Service {
   let engine: IngestEngine
+  let api: BongsuService
   let settings: Settings
   let arguments: [String]
   let threshold: LogThreshold
@@ -61,9 +63,11 @@ struct ServiceManager: Service {
   private let notifier = ServiceNotifier()
 
   init(
-    engine: IngestEngine, settings: Settings, arguments: [String], threshold: LogThreshold, logger: Logger
+    engine: IngestEngine, api: BongsuService, settings: Settings, arguments: [String], threshold: LogThreshold,
+    logger: Logger
   ) {
     self.engine = engine
+    self.api = api
     self.settings = settings
     self.arguments = arguments
     self.threshold = threshold
@@ -101,7 +105,18 @@ struct ServiceManager: Service {
       if Task.isCancelled { return }
       notifier.reloading()
       take(&last)
+      reloadCertificate()
       notifier.ready("taking agents at \(engine.endpoint ?? "")")
+    }
+  }
+
+  private func reloadCertificate() {
+    do {
+      guard let expiry = try api.reloadCertificate() else { return }
+      let date = Date(timeIntervalSince1970: Double(expiry)).formatted(.iso8601)
+      logger.notice("the certificate of HTTP was read again", metadata: ["valid_until": "\(date)"])
+    } catch {
+      logger.error("the certificate of HTTP is left as it was: \(error)")
     }
   }
 

@@ -6,8 +6,11 @@ import BongsuReports
 import BongsuRollup
 
 extension LiveAnswers {
-  func topRows(for request: TopRequest) async throws -> TopRows {
-    let scope = try FleetScope(request.filter, tree)
+  func topRows(for request: TopRequest, within access: AccessScope) async throws -> TopRows {
+    let scope = try FleetScope(request.filter, tree, within: access)
+    guard !scope.isNothing else {
+      return TopRows(closedTickUnixMilliseconds: engine.newest?.closed.tick.unixMilliseconds, rows: [])
+    }
     switch request.level {
     case .nodes, .gpus: return await liveRows(request, scope)
     case .nation, .factories, .halls, .racks, .allocations:
@@ -42,7 +45,7 @@ extension LiveAnswers {
       shard.forEachNode { node in
         guard let place = NodePlace(node.id, tree, at: node.tick), scope.contains(place, node.id) else { return }
         let live = LiveTotals(node, newest: now)
-        for (id, name, depth, parent) in place.groups(level, tree) {
+        for (id, name, depth, parent) in place.groups(level, tree) where scope.shows(group: id, level) {
           groups[id, default: TopRow(id: id, name: name, depth: depth, parent: parent)].add(live)
         }
       }
@@ -87,16 +90,22 @@ struct RollupSource {
 
   init?(_ question: TopLevel, _ scope: FleetScope) {
     self.question = question
-    guard scope.node == nil else { return nil }
+    guard scope.node == nil, !scope.needsNodes else { return nil }
+    let isOfAll = scope.allocation == nil && !scope.hasSeveralAllocations
     switch question {
     case .nation where scope.isEmpty: level = .nation
-    case .factories where scope.allocation == nil: level = .factory
-    case .halls where scope.allocation == nil: level = .hall
-    case .racks where scope.allocation == nil: level = .rack
-    case .allocations where scope.factory == nil: level = .allocation
+    // What is left of the nation may be one cell.
+    case .nation where !scope.isOneCell: return nil
+    case .nation where scope.factory == nil: level = .allocation
+    case .nation where scope.allocation == nil: level = .factory
+    case .nation: level = .factoryAllocation
+    case .factories where isOfAll: level = .factory
+    case .halls where isOfAll: level = .hall
+    case .racks where isOfAll: level = .rack
+    case .allocations where scope.factory == nil && !scope.hasSeveralFactories: level = .allocation
     // A pair of factory and allocation has its own cells, inner allocations included.
-    case .factories where scope.hall == nil && scope.rack == nil: level = .factoryAllocation
-    case .allocations where scope.hall == nil && scope.rack == nil: level = .factoryAllocation
+    case .factories where scope.hall == nil && scope.rack == nil && scope.allocation != nil: level = .factoryAllocation
+    case .allocations where scope.hall == nil && scope.rack == nil && scope.factory != nil: level = .factoryAllocation
     default: return nil
     }
   }
@@ -104,8 +113,12 @@ struct RollupSource {
   /// The row of group number `group` without its figures, `nil` when the scope leaves it out.
   func row(_ group: Int, _ plan: RollupPlan, _ scope: FleetScope) -> TopRow? {
     let tree = plan.tree
+    if question == .nation {
+      guard isNation(group, plan, scope) else { return nil }
+      return TopRow(id: tree.nation, name: tree.name)
+    }
     switch level {
-    case .nation: return TopRow(id: tree.nation, name: tree.name)
+    case .nation: return nil
     case .factory: return factory(FactoryIndex(group), tree, scope)
     case .hall:
       let hall = tree.halls[group]
@@ -131,6 +144,18 @@ struct RollupSource {
     }
   }
 
+  /// Whether a cell is all that the scope leaves of the nation.
+  private func isNation(_ group: Int, _ plan: RollupPlan, _ scope: FleetScope) -> Bool {
+    switch level {
+    case .nation: true
+    case .factory: FactoryIndex(group) == scope.factory
+    case .allocation: AllocationIndex(group) == scope.allocation
+    case .factoryAllocation:
+      plan.pairs[group].factory == scope.factory && plan.pairs[group].allocation == scope.allocation
+    case .hall, .rack, .meter: false
+    }
+  }
+
   private func factory(_ index: FactoryIndex, _ tree: FleetTree, _ scope: FleetScope) -> TopRow? {
     guard scope.contains(factory: index) else { return nil }
     var row = TopRow(id: tree[index].id, name: tree[index].name)
@@ -153,6 +178,7 @@ struct RollupSource {
 
   private func allocation(_ index: AllocationIndex, _ tree: FleetTree, _ scope: FleetScope) -> TopRow? {
     let allocation = tree[index]
+    guard scope.shows(group: allocation.path, .allocations) else { return nil }
     if let wanted = scope.allocation {
       guard TopFilter.allocation(allocation.path, isWithin: tree[wanted].path) else { return nil }
     }

@@ -28,4 +28,9 @@ public enum ReportLimits {
   /// Matchers of one export, and bytes in each.
   public static let exportMatchersMax = 64
   public static let exportMatcherBytesMax = 4096
+
+  /// Bytes in the name of an access token, matchers on one, and its longest life: ten years.
+  public static let accessTokenNameBytesMax = 64
+  public static let accessTokenMatchersMax = 8
+  public static let accessTokenLifeSecondsMax: Int64 = 10 * 366 * 86_400
 }

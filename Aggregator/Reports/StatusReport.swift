@@ -79,9 +79,12 @@ public struct StatusReport: Codable, Hashable, Sendable {
   /// Frames, connections and requests refused since the start, by reason, zero counts left out.
   public var refused: [ReasonCount]
   public var losses: LossFigures
+  /// Matchers that narrow what the asker sees: then nodes are counted within them, and figures of the whole are left out.
+  /// `nil` for who sees everything.
+  public var matchers: [String]?
 
   private enum CodingKeys: String, CodingKey {
-    case version, nation, ready, nodes, ingest, journal, refused, losses
+    case version, nation, ready, nodes, ingest, journal, refused, losses, matchers
     case uptimeSeconds = "uptime_seconds"
     case closedTickUnixMilliseconds = "closed_tick_ms"
     case lagMilliseconds = "lag_ms"

@@ -37,7 +37,7 @@ public enum StoreLimits {
   public static let textBytesMax = 1024
 
   /// Format of each kind of database file, kept in SQLite's user_version.
-  static let registryVersion = 1
+  static let registryVersion = 2
   static let historyVersion = 1
 
   /// The bounds of a journal as it is read. Writers stay below.

@@ -4,7 +4,7 @@ internal import GRDB
 
 /// Who may speak for which node, who was let in by which token, and what was done by whom: one SQLite file.
 ///
-/// Secrets never get here: of a join token only its hash is kept, of a node only its public key. Every change leaves an
+/// Secrets never get here: of a join token and an access token only its hash is kept, of a node only its public key. Every change leaves an
 /// entry in the audit log, in the same transaction.
 ///
 /// Small and precious: it is checked as a whole when it is opened, and a damaged file is never used in part.
@@ -18,10 +18,12 @@ public final class Registry: Sendable {
   /// - Throws: ``StoreError/damaged(path:message:)`` when it is not sound: restore it from a backup, or call
   ///   ``setAside(path:now:)`` and let the nodes join anew.
   public init(path: String) throws(StoreError) {
-    database = try StoreDatabase(path: path, version: StoreLimits.registryVersion, migrations: [Self.createTables])
+    database = try StoreDatabase(
+      path: path, version: StoreLimits.registryVersion, migrations: [Self.createTables, Self.createAccessTokens])
     if let problem = try database.problem() { throw .damaged(path: path, message: problem) }
     let unsound = try database.read { db in try Self.unsoundNode(db) }
     if let unsound { throw .damaged(path: path, message: "the entry of node '\(unsound)' is not what was written") }
+    _ = try accessTokens()
   }
 
   /// Renames a damaged file out of the way; it is kept for inspection.

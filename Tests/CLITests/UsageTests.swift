@@ -6,7 +6,8 @@ import Testing
 @Suite struct UsageTests {
   static let commands = [
     [], ["status"], ["top"], ["nodes"], ["nodes", "list"], ["nodes", "show"], ["nodes", "revoke"], ["join-token"],
-    ["join-token", "create"], ["join-token", "list"], ["join-token", "revoke"], ["export"], ["fleet"],
+    ["join-token", "create"], ["join-token", "list"], ["join-token", "revoke"], ["token"], ["token", "create"],
+    ["token", "list"], ["token", "revoke"], ["export"], ["fleet"],
     ["fleet", "check"], ["fleet", "show"], ["rules"], ["rules", "check"], ["rules", "test"],
   ]
 
@@ -34,7 +35,10 @@ import Testing
       ["join-token", "create", "--count", "0"], ["join-token", "create", "--expires", "31d"],
       ["join-token", "revoke", "../x"], ["export"], ["export", "--match", "x"], ["fleet", "check"],
       ["export", "--match", "x", "--start", "yesterday"], ["fleet", "show", "x.yaml", "--at", "noon"],
-      ["rules", "test"],
+      ["rules", "test"], ["token", "create"], ["token", "create", "--name", "a b"], ["token", "revoke", "../x"],
+      ["token", "create", "--name", "a", "--role", "root"], ["token", "create", "--name", "a", "--expires", "soon"],
+      ["token", "create", "--name", "a", "--role", "admin", "--match", "factory=\"a\""],
+      ["token", "create", "--name", "a", "--expires", "4000d"],
     ])
   func wrongUsage(arguments: [String]) async throws {
     let ended = try await run(arguments)

@@ -13,17 +13,17 @@ struct PrometheusRoutes {
   let version: String
 
   private typealias Answer =
-    @Sendable (PrometheusParameters, APIRequestContext, any SeriesSource) async throws -> Response
+    @Sendable (PrometheusParameters, APIRequestContext, any SeriesSource, Operator) async throws -> Response
 
   func install(in table: inout RouteTable) {
     let runner = QueryRunner()
-    add("/api/v1/query", [.get, .post], &table) { parameters, _, source in
+    add("/api/v1/query", [.get, .post], &table) { parameters, _, source, _ in
       try await Self.query(parameters, source, runner)
     }
-    add("/api/v1/query_range", [.get, .post], &table) { parameters, _, source in
+    add("/api/v1/query_range", [.get, .post], &table) { parameters, _, source, _ in
       try await Self.queryRange(parameters, source, runner)
     }
-    add("/api/v1/series", [.get, .post], &table) { parameters, _, source in
+    add("/api/v1/series", [.get, .post], &table) { parameters, _, source, _ in
       let selectors = try parameters.selectors()
       guard !selectors.isEmpty else { throw PrometheusError(.badData, "no match[] parameter provided") }
       let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
@@ -34,7 +34,7 @@ struct PrometheusRoutes {
       json.append(Array(sets.sorted().prefix(limit)))
       return json.response()
     }
-    add("/api/v1/labels", [.get, .post], &table) { parameters, _, source in
+    add("/api/v1/labels", [.get, .post], &table) { parameters, _, source, _ in
       let selectors = try parameters.selectors()
       let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
       let names = try await runner.run { _ in
@@ -44,7 +44,7 @@ struct PrometheusRoutes {
       json.append(Array(names.prefix(limit)))
       return json.response()
     }
-    add("/api/v1/label/:name/values", [.get], &table) { parameters, context, source in
+    add("/api/v1/label/:name/values", [.get], &table) { parameters, context, source, _ in
       let name = context.parameters.get("name") ?? ""
       guard LabelName.isValid(name) else {
         throw PrometheusError(.badData, "invalid label name: \(QuotedText.quote(name))")
@@ -59,15 +59,25 @@ struct PrometheusRoutes {
       return json.response()
     }
     let metadata = metadata
-    add("/api/v1/metadata", [.get], &table) { parameters, _, _ in
+    add("/api/v1/metadata", [.get], &table) { parameters, _, source, person in
       let metric = parameters.text("metric")
-      let wanted = metadata().sorted { $0.name < $1.name }.filter { metric == nil || $0.name == metric }
+      var wanted = metadata().sorted { $0.name < $1.name }.filter { metric == nil || $0.name == metric }
+      if !person.scope.isUnlimited {
+        // Names too tell something: only of what the scope has a series for.
+        let range = APILimits.queryTimeRange
+        let visible = try await runner.run { _ in
+          try source.labelValues(
+            of: Label.metricName, matchingAnyOf: [], from: range.lowerBound, through: range.upperBound)
+        }
+        let names = Set(visible)
+        wanted = wanted.filter { names.contains($0.name) }
+      }
       var json = PrometheusJSON()
       json.append(Array(wanted.prefix(try parameters.limit())))
       return json.response()
     }
     let version = version
-    add("/api/v1/status/buildinfo", [.get], &table) { _, _, _ in
+    add("/api/v1/status/buildinfo", [.get], &table) { _, _, _, _ in
       // Clients switch features by this version; ours are those of the language and API that we follow.
       var json = PrometheusJSON()
       json.append([
@@ -85,10 +95,10 @@ struct PrometheusRoutes {
   ) {
     let series = series
     for method in methods {
-      table.on(method, path, right: .read) { request, context, _ in
+      table.on(method, path, right: .read) { request, context, person in
         do {
           guard let series else { throw PrometheusError(.unavailable, "this aggregator has no series to query") }
-          return try await answer(PrometheusParameters(of: request), context, series)
+          return try await answer(PrometheusParameters(of: request), context, person.scope.narrow(series), person)
         } catch let error as PrometheusError {
           return PrometheusJSON.response(error)
         } catch let error as QueryError {

@@ -8,12 +8,9 @@ internal import Hummingbird
 /// `/api/v1/rules` and `/api/v1/alerts`, as Prometheus 2.42 answers them.
 struct RuleRoutes {
   let alerts: AlertRunner?
-  /// Whether an asker may see what carries these labels.
-  var isVisible: @Sendable (Operator, LabelSet) -> Bool = { _, _ in true }
 
   func install(in table: inout RouteTable) {
     let alerts = alerts
-    let isVisible = isVisible
     table.on(.get, "/api/v1/rules", right: .read) { request, _, person in
       do {
         guard let alerts else { throw PrometheusError(.unavailable, "this aggregator evaluates no rules") }
@@ -22,9 +19,7 @@ struct RuleRoutes {
         guard ["", "alert", "record"].contains(kind) else {
           throw PrometheusError.invalid("type", "not supported value \(QuotedText.quote(kind))")
         }
-        let groups = alerts.snapshot.groups.map { group in
-          GroupAnswer(group, kind: kind) { isVisible(person, $0) }
-        }
+        let groups = alerts.snapshot.groups.compactMap { GroupAnswer($0, kind: kind, person.scope) }
         return try JSONText.response(Envelope(data: Groups(groups: groups)))
       } catch let error as PrometheusError {
         return PrometheusJSON.response(error)
@@ -35,7 +30,7 @@ struct RuleRoutes {
         guard let alerts else { throw PrometheusError(.unavailable, "this aggregator evaluates no rules") }
         let active = alerts.snapshot.groups.flatMap { group in
           group.state.alerting.flatMap { state in
-            state.active.filter { isVisible(person, $0.labels) }.map(AlertAnswer.init)
+            state.active.filter { person.scope.includes($0.labels) }.map(AlertAnswer.init)
           }
         }
         return try JSONText.response(Envelope(data: Alerts(alerts: active)))
@@ -62,12 +57,14 @@ struct RuleRoutes {
     let evaluationTime: Double
     let lastEvaluation: String
 
-    init(_ group: RuleEngine.Group, kind: String, isVisible: (LabelSet) -> Bool) {
+    /// `nil` when a scope leaves none of the group's rules.
+    init?(_ group: RuleEngine.Group, kind: String, _ scope: AccessScope) {
       name = group.state.group.name
-      file = group.file
+      file = scope.isUnlimited ? group.file : ""
       interval = Double(group.intervalMilliseconds) / 1000
       limit = group.state.group.limit
-      rules = group.state.group.rules.indices.compactMap { RuleAnswer(group, $0, kind: kind, isVisible: isVisible) }
+      rules = group.state.group.rules.indices.compactMap { RuleAnswer(group, $0, kind: kind, scope) }
+      if rules.isEmpty, !scope.isUnlimited { return nil }
       evaluationTime = group.seconds
       lastEvaluation = RuleRoutes.instant(group.lastEvaluation)
     }
@@ -88,16 +85,19 @@ struct RuleRoutes {
     let lastEvaluation: String
     let type: String
 
-    init?(_ group: RuleEngine.Group, _ index: Int, kind: String, isVisible: (LabelSet) -> Bool) {
+    /// `nil` for a rule of another kind, and for one whose text tells of what a scope does not have.
+    init?(_ group: RuleEngine.Group, _ index: Int, kind: String, _ scope: AccessScope) {
       let rule = group.state.group.rules[index]
       let health = group.health[index]
+      guard scope.mayRead(rule) else { return nil }
       name = rule.name
       query = rule.source
       labels = AlertRoutes.dictionary(rule.labels)
-      lastError = health.lastError
+      // What failed names the labels of series.
+      lastError = scope.isUnlimited ? health.lastError : nil
       evaluationTime = health.seconds
       lastEvaluation = RuleRoutes.instant(health.lastEvaluation)
-      self.health = health.lastEvaluation == nil ? "unknown" : health.lastError == nil ? "ok" : "err"
+      self.health = health.lastEvaluation == nil ? "unknown" : lastError == nil ? "ok" : "err"
       switch rule.kind {
       case .recording:
         if kind == "alert" { return nil }
@@ -106,12 +106,13 @@ struct RuleRoutes {
       case .alerting:
         if kind == "record" { return nil }
         type = "alerting"
-        let active = group.state.alerting[index].active.filter { isVisible($0.labels) }
+        let active = group.state.alerting[index].active.filter { scope.includes($0.labels) }
         state =
           active.contains { $0.phase == .firing } ? "firing" : active.isEmpty ? "inactive" : "pending"
         duration = Double(rule.holdMilliseconds) / 1000
         keepFiringFor = Double(rule.keepFiringMilliseconds) / 1000
-        annotations = AlertRoutes.dictionary(rule.annotations)
+        // Free text may name anybody; of a visible alert it is that alert's.
+        annotations = scope.isUnlimited || !active.isEmpty ? AlertRoutes.dictionary(rule.annotations) : [:]
         alerts = active.map(AlertAnswer.init)
       }
     }

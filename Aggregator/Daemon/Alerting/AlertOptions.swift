@@ -19,11 +19,12 @@ struct AlertOptions: ParsableArguments {
 
   @Option(
     name: .customLong("external-url"),
-    help: "Address by which people reach this aggregator, for links in alerts. (default: http:// and --http)")
+    help:
+      "Address by which people reach this aggregator, for links in alerts. (default: http:// or https:// and --http)")
   var externalURL: String?
 
   /// The configuration that file and options make together.
-  func configuration(http: Address) throws -> AlertingConfiguration {
+  func configuration(http: Address, isEncrypted: Bool) throws -> AlertingConfiguration {
     var configuration = AlertingConfiguration()
     if let alerting {
       switch AlertingConfiguration.load(alerting) {
@@ -36,7 +37,7 @@ struct AlertOptions: ParsableArguments {
     }
     if configuration.externalURL.isEmpty {
       let host = http.isWildcard ? ProcessInfo.processInfo.hostName : http.host
-      configuration.externalURL = "http://\(host):\(http.port)"
+      configuration.externalURL = "\(isEncrypted ? "https" : "http")://\(host):\(http.port)"
     }
     configuration.ruleFiles += rules
     if let problem = configuration.addAlertmanagers(alertmanager) { throw ValidationError(problem) }

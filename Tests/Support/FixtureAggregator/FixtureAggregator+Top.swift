@@ -1,8 +1,8 @@
-internal import BongsuAPI
+public import BongsuAPI
 public import BongsuReports
 
 extension FixtureAggregator {
-  public func topRows(for request: TopRequest) async throws -> TopRows {
+  public func topRows(for request: TopRequest, within scope: AccessScope) async throws -> TopRows {
     _ = try await node(named: "")
     let filter = request.filter
     if let factory = filter.factory, !Self.cells.contains(where: { $0.factory == factory }) {
@@ -13,10 +13,12 @@ extension FixtureAggregator {
         && (filter.hall == nil || cell.hall == filter.hall || "\(cell.factory)/\(cell.hall)" == filter.hall)
         && (filter.rack == nil || cell.rack == filter.rack)
         && (filter.allocation.map { TopFilter.allocation(cell.allocation, isWithin: $0) } ?? true)
+        && scope.includes(cell.labels)
     }
     var rows: [String: TopRow] = [:]
     for cell in cells {
-      for key in keys(of: cell, at: request.level) {
+      for key in keys(of: cell, at: request.level)
+      where request.level != .allocations || scope.covers("allocation", key.id) {
         var row = rows[key.id] ?? key
         row.measuredMilliwatts += cell.measured
         row.estimatedMilliwatts += cell.estimated

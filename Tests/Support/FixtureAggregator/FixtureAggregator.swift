@@ -25,6 +25,12 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
     let measured: Int64
     let estimated: Int64
     let permille: Int64
+
+    /// The name of the node that stands for it.
+    var node: String { factory == "unassigned" ? "stray-01" : "\(factory)-\(rack)-\(allocation.utf8.count)" }
+    var labels: [String: String] {
+      ["factory": factory, "hall": hall, "rack": rack, "allocation": allocation, "node": node]
+    }
   }
 
   static let cells = [
@@ -112,7 +118,7 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
     }
   }
 
-  public func gaps(_ request: GapRequest) async throws -> GapList {
+  public func gaps(_ request: GapRequest, within scope: AccessScope) async throws -> GapList {
     try await pretend()
     var restart = GapReport(
       node: "naver-sejong-r2-5", reason: "agent_restart", text: "the agent ended", nextStep: "nothing")
@@ -128,7 +134,11 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
         && gap.firstTickUnixMilliseconds ?? request.endUnixMilliseconds <= request.endUnixMilliseconds
         && gap.lastTickUnixMilliseconds ?? request.startUnixMilliseconds >= request.startUnixMilliseconds
     }
-    return GapList(gaps, damaged: 1, limit: request.limit)
+    let visible = gaps.filter { gap in
+      let cell = Self.cells.first { $0.node == gap.node }
+      return scope.includes(cell?.labels ?? ["node": gap.node])
+    }
+    return GapList(visible, damaged: 1, limit: request.limit)
   }
 
   public func node(named name: String) async throws -> NodeReport? {
@@ -140,8 +150,7 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
     let revoked = state.withLock { $0.revoked }
     var nodes = Self.cells.map { cell in
       var node = NodeReport(
-        id: cell.factory == "unassigned" ? "stray-01" : "\(cell.factory)-\(cell.rack)-\(cell.allocation.utf8.count)",
-        state: cell.reporting == 0 ? .missing : .connected, gpus: cell.reporting)
+        id: cell.node, state: cell.reporting == 0 ? .missing : .connected, gpus: cell.reporting)
       if cell.factory != "unassigned" {
         node.factory = cell.factory
         node.hall = cell.hall
