@@ -12,7 +12,7 @@ public struct DeliveryQueue: Sendable {
     public var resendMilliseconds: Int64?
     /// Wait after the first failure and the longest one; doubled in between.
     public var backOffMilliseconds: Int64 = 500
-    public var backOffMillisecondsMax: Int64 = 30_000
+    public var backOffMillisecondsMax: Int64 = 5_000
     /// Whether the end of an alert is told.
     public var sendsResolved = true
     public var entriesMax = AlertLimits.queueEntriesMax
