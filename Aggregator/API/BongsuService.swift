@@ -51,6 +51,7 @@ public struct BongsuService: Service {
     EnrolmentRoutes(control: sources.enrolment, live: sources.live).install(in: &table)
     ExportRoutes(source: sources.export).install(in: &table)
     GapRoutes(source: sources.gaps).install(in: &table)
+    HistoryRoutes(source: sources.history).install(in: &table)
     AlertRoutes(alerts: sources.alerts).install(in: &table)
     RuleRoutes(alerts: sources.alerts).install(in: &table)
     PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)

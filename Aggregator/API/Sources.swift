@@ -121,6 +121,16 @@ public protocol GapSource: Sendable {
   func gaps(_ request: GapRequest, within scope: AccessScope) async throws -> GapList
 }
 
+/// Stored history: what it takes on disk, and the ledger of allocations.
+public protocol HistorySource: Sendable {
+  /// Bytes by kind of data, and for how long the disk lasts.
+  func storage() async throws -> StorageReport
+
+  /// GPU-hours and energy of allocations within `scope`. Throws ``APIError/unknownName(_:_:known:)`` for a name that the
+  /// fleet does not have.
+  func ledger(_ request: LedgerRequest, within scope: AccessScope) async throws -> LedgerReport
+}
+
 /// Everything that the API can be asked for. What is `nil` is answered with `not_available`.
 public struct APISources: Sendable {
   public var live: any LiveSource
@@ -129,6 +139,7 @@ public struct APISources: Sendable {
   public var gaps: (any GapSource)?
   /// The tokens that people and programs come with.
   public var tokens: (any AccessTokenControl)?
+  public var history: (any HistorySource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
   /// Rules and alerts.
@@ -138,8 +149,8 @@ public struct APISources: Sendable {
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
-    gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, series: (any SeriesSource)? = nil,
-    alerts: AlertRunner? = nil,
+    gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,
+    series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
@@ -147,6 +158,7 @@ public struct APISources: Sendable {
     self.export = export
     self.gaps = gaps
     self.tokens = tokens
+    self.history = history
     self.series = series
     self.alerts = alerts
     self.metadata = metadata

@@ -13,6 +13,8 @@ public enum ReportLimits {
   /// Gap records of one answer, about 300 bytes each, and when nothing is asked.
   public static let gapRowsMax = 100_000
   public static let gapRowsDefault = 1000
+  /// Hours or days of one ledger answer.
+  public static let ledgerStepsMax: Int64 = 3000
   /// Join tokens made by one request.
   public static let joinTokensPerRequestMax = 10_000
   /// Machines that one join token may enrol.
