@@ -20,12 +20,22 @@ public final class Registrar: Sendable {
   /// Where machines reach this aggregator.
   public struct Places: Sendable {
     public var enrolment: [HostPort]
-    /// An empty host stands for the one by which a machine came to the enrolment port.
-    public var ingest: [HostPort]
+    /// For each receiver of the ingest core, where it is reached; nodes are spread over the receivers by their names. An
+    /// empty host stands for the one by which a machine came to the enrolment port.
+    public var ingest: [[HostPort]]
 
-    public init(enrolment: [HostPort], ingest: [HostPort]) {
+    public init(enrolment: [HostPort], ingest: [[HostPort]]) {
+      precondition(!ingest.isEmpty, "an aggregator has a receiver")
       self.enrolment = enrolment
       self.ingest = ingest
+    }
+
+    /// Where `node` is sent: the same receiver for the same node and number of receivers (FNV-1a of the name).
+    func ingest(of node: NodeID) -> [HostPort] {
+      var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+      for byte in node.name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+      // The upper half, since the lower one chooses the shard.
+      return ingest[Int((hash >> 32) % UInt64(ingest.count))]
     }
   }
 
@@ -152,7 +162,8 @@ public final class Registrar: Sendable {
     joined.add()
     news.say("node \(request.node) joined from \(address) with agent \(request.agentVersion), key \(key)")
     onJoined(request.node)
-    return .accepted(JoinAcceptance(node: request.node, endpoints: places.ingest, serverKey: serverKey))
+    return .accepted(
+      JoinAcceptance(node: request.node, endpoints: places.ingest(of: request.node), serverKey: serverKey))
   }
 
   // MARK: Refusals

@@ -60,7 +60,7 @@ struct EnrolmentService: Service {
   let server: EnrolmentServer
   let engine: IngestEngine
   /// Where machines are told to go.
-  let places: @Sendable (_ enrolmentPort: Int, _ ingestPort: Int) -> Registrar.Places
+  let places: @Sendable (_ enrolmentPort: Int, _ ingestPorts: [Int]) -> Registrar.Places
   let logger: Logger
 
   func run() async throws {
@@ -69,9 +69,9 @@ struct EnrolmentService: Service {
     }
     await cancelWhenGracefulShutdown {
       // Nobody is let in before the ingest port is open, so that no agent comes too early.
-      while engine.endpoint == nil, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
-      guard let ingest = engine.endpoint.flatMap({ HostPort(tcp: $0) }) else { return }
-      let places = places(enrolment.port, ingest.port)
+      while engine.endpoints == nil, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+      guard let ingest = engine.endpoints else { return }
+      let places = places(enrolment.port, ingest.compactMap { HostPort(tcp: $0)?.port })
       gate.registrar.advertise(places)
       server.start()
       logger.info(
@@ -101,12 +101,12 @@ extension HostPort {
 
 /// Under which names other machines reach this one.
 struct AdvertisedPlaces {
-  let listen: Address
+  let listen: [Address]
   let enrolListen: Address
   /// What the operator said; empty: to be found out.
   let hosts: [String]
 
-  init(listen: Address, enrolListen: Address, hosts: [String]) throws {
+  init(listen: [Address], enrolListen: Address, hosts: [String]) throws {
     self.listen = listen
     self.enrolListen = enrolListen
     self.hosts = hosts
@@ -121,12 +121,14 @@ struct AdvertisedPlaces {
     return [enrolListen.isWildcard ? ProcessInfo.processInfo.hostName : enrolListen.host]
   }
 
-  func places(enrolmentPort: Int, ingestPort: Int) -> Registrar.Places {
-    var ingestHosts = hosts
-    // Without a host a machine goes to the one by which it came to join.
-    if hosts.isEmpty { ingestHosts = [listen.isWildcard || listen.host == enrolListen.host ? "" : listen.host] }
-    return Registrar.Places(
+  /// - Parameter ingestPorts: the port of each receiver, in the order of `listen`.
+  func places(enrolmentPort: Int, ingestPorts: [Int]) -> Registrar.Places {
+    Registrar.Places(
       enrolment: enrolmentHosts.compactMap { HostPort(host: $0, port: enrolmentPort) },
-      ingest: ingestHosts.compactMap { HostPort(host: $0, port: ingestPort) })
+      ingest: zip(listen, ingestPorts).map { listen, port in
+        // Without a host a machine goes to the one by which it came to join.
+        let own = listen.isWildcard || listen.host == enrolListen.host ? "" : listen.host
+        return (hosts.isEmpty ? [own] : hosts).compactMap { HostPort(host: $0, port: port) }
+      })
   }
 }

@@ -45,8 +45,12 @@ struct AggregatorCommand: AsyncParsableCommand {
   @Option(help: "Directory of everything that is stored.")
   var data: String
 
-  @Option(help: "Where agents connect, HOST:PORT.")
-  var listen = "127.0.0.1:7420"
+  @Option(
+    help: """
+      Where agents connect, HOST:PORT; may be repeated: each address has a receiver thread of its own, and machines that \
+      join are spread over them. (default: 127.0.0.1:7420)
+      """)
+  var listen: [String] = []
 
   @Option(
     name: .customLong("enrol-listen"),
@@ -131,7 +135,7 @@ struct AggregatorCommand: AsyncParsableCommand {
   }
 
   func validate() throws {
-    _ = try Address(listen, option: "--listen")
+    _ = try listenAddresses()
     _ = try Address(http, option: "--http")
     _ = try enrolAddress()
     if let odd = advertise.first(where: { HostPort(host: $0, port: 1) == nil || $0.isEmpty }) {
@@ -160,17 +164,18 @@ struct AggregatorCommand: AsyncParsableCommand {
     let logger = Logger(label: "bongsu-aggregator")
     for warning in settings.warnings { logger.warning("\(warning)") }
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
-    let listen = try Address(listen, option: "--listen")
+    let listen = try listenAddresses()
     let http = try Address(http, option: "--http")
     let connections = allowedConnections(logger)
     try DataDirectory.prepare(data, shards: shards)
     let registry = MetricRegistry()
     let failure = FailureSignal()
     var ingest = IngestConfiguration(
-      listen: "tcp://\(listen)", journalDirectory: "\(data)/journal", connectionsMax: connections)
+      listen: listen.map { "tcp://\($0)" }, journalDirectory: "\(data)/journal", connectionsMax: connections)
     ingest.shards = shards
-    let context = try Context(ioThreads: 1)
-    let isSecure = secure || !(listen.isLoopback || allowInsecureListen)
+    let context = try Context(ioThreads: listen.count)
+    let isBeyondLoopback = !listen.allSatisfy(\.isLoopback)
+    let isSecure = secure || (isBeyondLoopback && !allowInsecureListen)
     let register = try AgentGate.openRegistry(directory: data, logger: logger)
     let gate = isSecure ? try AgentGate(directory: data, registry: register, metrics: registry) : nil
     try gate?.guardSockets(of: context, &ingest)
@@ -185,7 +190,7 @@ struct AggregatorCommand: AsyncParsableCommand {
     let enrolment = try gate.map { try enrolmentService($0, context, engine, logger) }
     let control: any EnrolmentControl =
       gate.map { EnrolmentAnswers(registrar: $0.registrar, engine: engine, live: live) } ?? NoEnrolment()
-    if !isSecure, !listen.isLoopback {
+    if !isSecure, isBeyondLoopback {
       logger.warning("agents are neither encrypted nor authenticated: --allow-insecure-listen")
     }
     let own = OwnSeries(registry: registry)
@@ -236,7 +241,7 @@ struct AggregatorCommand: AsyncParsableCommand {
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
     try access.configuration(Address(http, option: "--http"), allowsInsecureListen: allowInsecureListen).check()
     print(
-      "the settings can be used: fleet \(fleet) with \(tree.nodes.count) nodes, data in \(data), agents at \(listen), "
+      "the settings can be used: fleet \(fleet) with \(tree.nodes.count) nodes, data in \(data), agents at \(try listenAddresses().map(\.description).joined(separator: " ")), "
         + "HTTP at \(http), from \(settings.file ?? "no file")")
   }
 
@@ -254,18 +259,31 @@ struct AggregatorCommand: AsyncParsableCommand {
   ) throws -> EnrolmentService {
     let address = try enrolAddress()
     let places = try AdvertisedPlaces(
-      listen: try Address(listen, option: "--listen"), enrolListen: address, hosts: advertise)
+      listen: try listenAddresses(), enrolListen: address, hosts: advertise)
     let server = try EnrolmentServer(
       in: context, listen: "tcp://\(address)", keys: gate.keys, registrar: gate.registrar
     ) { node in engine.setRevoked(false, node) }
     return EnrolmentService(
       gate: gate, server: server, engine: engine,
-      places: { places.places(enrolmentPort: $0, ingestPort: $1) }, logger: logger)
+      places: { places.places(enrolmentPort: $0, ingestPorts: $1) }, logger: logger)
   }
 
   private func enrolAddress() throws -> Address {
     if let enrolListen { return try Address(enrolListen, option: "--enrol-listen") }
-    return try Address("\(Address(listen, option: "--listen").host):7421", option: "--enrol-listen")
+    return try Address("\(listenAddresses()[0].host):7421", option: "--enrol-listen")
+  }
+
+  /// Where agents connect, at least one address, none twice.
+  private func listenAddresses() throws -> [Address] {
+    let addresses = try (listen.isEmpty ? ["127.0.0.1:7420"] : listen).map { try Address($0, option: "--listen") }
+    guard addresses.count <= IngestLimits.receiversMax else {
+      throw ValidationError("--listen is given \(addresses.count) times, at most \(IngestLimits.receiversMax)")
+    }
+    var seen: Set<String> = []
+    for address in addresses where address.port != 0 && !seen.insert("\(address)").inserted {
+      throw ValidationError("--listen \(address) is given twice; each address has a receiver of its own")
+    }
+    return addresses
   }
 
   /// How many agents the descriptor limit lets in, with a warning when that is fewer than asked for.

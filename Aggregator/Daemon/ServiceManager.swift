@@ -88,9 +88,9 @@ struct ServiceManager: Service {
     let pause = min(1, notifier.aliveSecondsMax ?? 1)
     var isReady = false
     while !Task.isCancelled {
-      if !isReady, let endpoint = engine.endpoint {
+      if !isReady, engine.endpoints != nil {
         isReady = true
-        notifier.ready("taking agents at \(endpoint)")
+        notifier.ready(readiness)
       }
       // Until then the replay of the journal works, whose length nobody knows beforehand.
       if !isReady { notifier.status("replaying the journal") }
@@ -99,6 +99,8 @@ struct ServiceManager: Service {
     }
   }
 
+  private var readiness: String { "taking agents at \(engine.endpoints?.joined(separator: " ") ?? "")" }
+
   private func reload() async {
     var last = settings
     for await _ in await UnixSignalsSequence(trapping: .sighup) {
@@ -106,7 +108,7 @@ struct ServiceManager: Service {
       notifier.reloading()
       take(&last)
       reloadCertificate()
-      notifier.ready("taking agents at \(engine.endpoint ?? "")")
+      notifier.ready(readiness)
     }
   }
 

@@ -13,7 +13,7 @@ struct IngestService: Service {
     // Replaying takes seconds; meanwhile HTTP answers, and says so.
     let damage = try await Self.onThread("ingest-start") { [engine] in try engine.start() }
     for line in damage { logger.warning("journal: \(line)") }
-    logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoint ?? "")"])
+    logger.info("taking agents", metadata: ["endpoint": "\(engine.endpoints?.joined(separator: " ") ?? "")"])
     try? await gracefulShutdown()
     if try await Self.onThread("ingest-stop", { [engine] in engine.stop() }) {
       logger.info("ingest stopped, everything received is on disk")

@@ -74,7 +74,7 @@ public final class IngestCounters: Sendable {
     )
     handshakeFailures = registry.counter(
       "bongsu_ingest_handshake_failures_total", help: "Connections whose handshake failed: garbage, foreign keys")
-    paused = registry.gauge("bongsu_ingest_listener_paused", help: "1 while no connections are taken")
+    paused = registry.gauge("bongsu_ingest_listener_paused", help: "Listen addresses at which no connections are taken")
     let reasons = GapReason.allCases
     gapReasons = Dictionary(
       uniqueKeysWithValues: zip(
@@ -148,7 +148,7 @@ public final class IngestCounters: Sendable {
   func receiverFailed(_ error: any Error) { say("the receiver ended: \(error)") }
 
   func listenerPaused(_ isPaused: Bool) {
-    paused.set(isPaused ? 1 : 0)
+    paused.add(isPaused ? 1 : -1)
     say(
       isPaused
         ? "no new connections are taken: the descriptor limit is near; raise LimitNOFILE"

@@ -7,8 +7,8 @@ internal import Synchronization
 
 /// How the ingest core is set up.
 public struct IngestConfiguration: Sendable {
-  /// Endpoint of the ROUTER socket, such as `tcp://127.0.0.1:7420`.
-  public var listen: String
+  /// Endpoints where agents connect, such as `tcp://127.0.0.1:7420`: one ROUTER socket and one receiver thread each.
+  public var listen: [String]
   /// Whether agents must prove who they are. `nil`: plain connections, for one machine.
   public var keys: KeyPair?
   /// The node for which a connection may speak that the key authority gave this user id; `nil` when its key was withdrawn
@@ -18,7 +18,7 @@ public struct IngestConfiguration: Sendable {
   public var journalDirectory: String
   /// Shards; each takes a thread and a journal. Fixed for the life of a data directory.
   public var shards = 1
-  /// Connections before the listener pauses.
+  /// Connections before listeners pause; each takes an equal part.
   public var connectionsMax: Int
   /// Time between two checkpoints, milliseconds.
   public var keepIntervalMilliseconds: Int64 = 30_000
@@ -29,14 +29,14 @@ public struct IngestConfiguration: Sendable {
   /// How long acknowledgements are gathered, milliseconds.
   public var ackIntervalMilliseconds: Int64 = 3000
 
-  public init(listen: String, journalDirectory: String, connectionsMax: Int) {
+  public init(listen: [String], journalDirectory: String, connectionsMax: Int) {
     self.listen = listen
     self.journalDirectory = journalDirectory
     self.connectionsMax = connectionsMax
   }
 }
 
-/// The data plane of an aggregator: receiver, shards, journals, each on a thread of its own.
+/// The data plane of an aggregator: receivers, shards, journals, each on a thread of its own.
 ///
 ///     ZeroMQ ─▶ receiver ─▶ ring ─▶ shard ─▶ batches ─▶ journal thread
 ///                  ▲                 │  ▲                   │
@@ -71,6 +71,8 @@ public final class IngestEngine: Sendable {
     keeper: (any JournalKeeper)? = nil, onFailure: @escaping @Sendable (String) -> Void
   ) {
     precondition((1...IngestLimits.shardsMax).contains(configuration.shards), "\(configuration.shards) shards")
+    precondition(
+      (1...IngestLimits.receiversMax).contains(configuration.listen.count), "\(configuration.listen.count) receivers")
     self.configuration = configuration
     self.context = context
     self.keeper = keeper
@@ -118,8 +120,8 @@ public final class IngestEngine: Sendable {
     return running.stop()
   }
 
-  /// Where agents connect, with the port that was taken; `nil` unless it runs.
-  public var endpoint: String? { running?.endpoint }
+  /// Where agents connect, in the configuration's order and with the ports that were taken; `nil` unless it runs.
+  public var endpoints: [String]? { running?.endpoints }
 
   /// The newest tick on every level; `nil` before the first.
   public var newest: RollupSnapshot? { collector.newest }

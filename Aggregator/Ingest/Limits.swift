@@ -2,17 +2,26 @@
 public enum IngestLimits {
   /// Shards of one aggregator.
   public static let shardsMax = 32
-  /// Frames between receiver and one shard. At a nation's 32,500 frames a second this is a quarter of a second of delay
-  /// before the receiver stops reading.
+  /// Receivers of one aggregator, each with a listen address.
+  public static let receiversMax = 8
+  /// Frames between the receivers and one shard, divided among the receivers. At a nation's 32,500 frames a second this is
+  /// a quarter of a second of delay before a receiver stops reading.
   static let shardRingCapacity = 8192
   /// Events that a shard takes in one turn.
   static let shardBatch = 256
-  /// Frames between one shard and the receiver.
+  /// Frames between one shard and the receivers, divided among them.
   static let replyRingCapacity = 8192
   /// Announcements of mail that a shard may have unread.
   static let mailRingCapacity = 64
-  /// Messages held at once: what all rings can hold, and what threads have in hand.
-  static let poolCapacity = 65_536
+  /// Messages held at once: what the rings of `shards` shards can hold, and what threads have in hand. A power of two.
+  static func poolCapacity(shards: Int) -> Int {
+    let held = shards * (shardRingCapacity + replyRingCapacity + shardBatch) + receiversMax * receiveBatch
+    return 1 << (Int.bitWidth - (held - 1).leadingZeroBitCount)
+  }
+  /// Slots of a ring of `capacity` when it is divided among `receivers`.
+  static func laneCapacity(_ capacity: Int, receivers: Int) -> Int {
+    1 << (Int.bitWidth - 1 - (capacity / receivers).leadingZeroBitCount)
+  }
   /// Frames that the receiver takes from a socket before it looks at replies.
   static let receiveBatch = 256
   /// How long a connection whose key was withdrawn stays open for the refusal to leave.

@@ -4,7 +4,7 @@ internal import BongsuTransport
 internal import BongsuWire
 internal import Synchronization
 
-/// The thread that owns the ROUTER socket: frames in to shards, frames out to agents.
+/// The thread that owns the ROUTER socket of one listen address: frames in to shards, frames out to agents.
 ///
 /// It looks no deeper into a frame than it must to find its shard: a connection's first frame is a Hello, which names
 /// the node, and a node belongs to one shard. It stops reading while a shard's ring is full, so that pressure goes back
@@ -19,6 +19,8 @@ final class Receiver: @unchecked Sendable {
   private static let monitorToken: UInt64 = 1
   private static let firstShardToken: UInt64 = 16
 
+  /// Its place among the receivers; sessions find their way back by it.
+  private let number: UInt8
   private let pool: MessagePool
   private let counters: IngestCounters
   private let identity: IdentityRule
@@ -63,9 +65,11 @@ final class Receiver: @unchecked Sendable {
 
   /// Binds `listen`, such as `tcp://127.0.0.1:7420`.
   init(
-    context: Context, listen: String, security: SocketSecurity, identity: IdentityRule, connectionsMax: Int,
+    number: UInt8, context: Context, listen: String, security: SocketSecurity, identity: IdentityRule,
+    connectionsMax: Int,
     pool: MessagePool, shards: sending [ShardLink], counters: IngestCounters
   ) throws {
+    self.number = number
     self.pool = pool
     self.counters = counters
     self.identity = identity
@@ -199,7 +203,9 @@ final class Receiver: @unchecked Sendable {
       // Rings hold fewer frames than the pool, so this means that a thread keeps messages it has done with.
       preconditionFailure("the message pool of \(pool.capacity) is exhausted")
     }
-    let event = ShardEvent.frame(handle, from: sender, arrived: MonotonicClock.nanoseconds())
+    let event = ShardEvent(
+      kind: .frame, receiver: number, connection: sender.number, message: handle.rawValue,
+      arrived: MonotonicClock.nanoseconds())
     if shards[shard].events.tryPush(event) { return true }
     counters.receiverStalled()
     held = (event, shard)

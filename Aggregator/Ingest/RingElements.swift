@@ -13,16 +13,14 @@ struct ShardEvent: BitwiseCopyable, Sendable {
   }
 
   var kind: Kind
+  /// Which receiver's socket `connection` belongs to.
+  var receiver: UInt8
   var connection: UInt32
   var message: UInt64
   /// Monotonic nanoseconds at which the frame was taken from the socket.
   var arrived: Int64
 
-  static func frame(_ message: MessageHandle, from connection: RoutingID, arrived: Int64) -> ShardEvent {
-    ShardEvent(kind: .frame, connection: connection.number, message: message.rawValue, arrived: arrived)
-  }
-
-  static let mail = ShardEvent(kind: .mail, connection: 0, message: 0, arrived: 0)
+  static let mail = ShardEvent(kind: .mail, receiver: 0, connection: 0, message: 0, arrived: 0)
 }
 
 /// A frame on its way from a shard to the receiver's socket, or word that a connection is no longer in use.

@@ -14,7 +14,7 @@ final class RunningEngine: @unchecked Sendable {
   private let shards: [Shard]
   let mailboxes: [Mailbox]
   private let journals: [JournalThread]
-  private let receiver: Receiver
+  private let receivers: [Receiver]
   private let keeper: KeeperThread?
   private var workers: [WorkerThread] = []
   private var journalWorkers: [WorkerThread] = []
@@ -27,11 +27,11 @@ final class RunningEngine: @unchecked Sendable {
     collector: TickCollector, keeper: (any JournalKeeper)?, onFailure: @escaping @Sendable (String) -> Void,
     progress: (String) -> Void
   ) throws {
-    let pool = MessagePool(capacity: IngestLimits.poolCapacity)
+    let pool = MessagePool(capacity: IngestLimits.poolCapacity(shards: configuration.shards))
     var shards: [Shard] = []
     var mailboxes: [Mailbox] = []
     var journals: [JournalThread] = []
-    var links: [Receiver.ShardLink] = []
+    var links = [[Receiver.ShardLink]](repeating: [], count: configuration.listen.count)
     var damage: [String] = []
     for number in 0..<configuration.shards {
       let parts = try ShardParts(
@@ -40,7 +40,7 @@ final class RunningEngine: @unchecked Sendable {
       shards.append(parts.shard)
       mailboxes.append(parts.mailbox)
       journals.append(parts.journal)
-      links.append(parts.link)
+      for (receiver, link) in parts.links.enumerated() { links[receiver].append(link) }
       damage += parts.damage
     }
     self.shards = shards
@@ -53,14 +53,19 @@ final class RunningEngine: @unchecked Sendable {
         intervalMilliseconds: configuration.keepIntervalMilliseconds)
     }
     let security = configuration.keys.map { SocketSecurity.curveServer($0, domain: "ingest") } ?? .plain
-    receiver = try Receiver(
-      context: context, listen: configuration.listen, security: security,
-      identity: configuration.keys == nil ? .claimed : .userID(configuration.nodeOfUserID),
-      connectionsMax: configuration.connectionsMax,
-      pool: pool, shards: links, counters: counters)
+    var receivers: [Receiver] = []
+    for (number, listen) in configuration.listen.enumerated() {
+      receivers.append(
+        try Receiver(
+          number: UInt8(number), context: context, listen: listen, security: security,
+          identity: configuration.keys == nil ? .claimed : .userID(configuration.nodeOfUserID),
+          connectionsMax: max(1, configuration.connectionsMax / configuration.listen.count),
+          pool: pool, shards: links[number], counters: counters))
+    }
+    self.receivers = receivers
   }
 
-  var endpoint: String { receiver.endpoint }
+  var endpoints: [String] { receivers.map(\.endpoint) }
   var journalStates: [JournalState] { journals.map(\.state) }
 
   func start() throws {
@@ -70,14 +75,15 @@ final class RunningEngine: @unchecked Sendable {
     for (number, shard) in shards.enumerated() {
       workers.append(try WorkerThread("shard-\(number)") { shard.run() })
     }
-    let receiver = receiver
-    workers.append(try WorkerThread("receiver") { receiver.run() })
+    for (number, receiver) in receivers.enumerated() {
+      workers.append(try WorkerThread("receiver-\(number)") { receiver.run() })
+    }
     if let keeper { keeperWorker = try WorkerThread("keeper") { keeper.run() } }
   }
 
   /// Ends the threads; `false` when something that was received is not on disk.
   func stop() -> Bool {
-    receiver.requestStop()
+    for receiver in receivers { receiver.requestStop() }
     keeper?.requestStop()
     keeperWorker?.join()
     for shard in shards { shard.requestStop() }
@@ -103,7 +109,8 @@ struct ShardParts {
   let shard: Shard
   let mailbox: Mailbox
   let journal: JournalThread
-  let link: Receiver.ShardLink
+  /// For each receiver, its ends of the rings.
+  let links: [Receiver.ShardLink]
   let damage: [String]
 
   init(
@@ -124,13 +131,21 @@ struct ShardParts {
     // What a crash left in the kernel's memory must be on disk before a restored session acknowledges it.
     try log.repair()
     let nextRecord = log.nextNumber
-    var events = try MPSCRing<ShardEvent>(producers: 2, capacityPerProducer: IngestLimits.shardRingCapacity)
-    let frames = events.takeProducer()
+    let receivers = configuration.listen.count
+    var events = try MPSCRing<ShardEvent>(
+      producers: receivers + 1,
+      capacityPerProducer: IngestLimits.laneCapacity(IngestLimits.shardRingCapacity, receivers: receivers))
+    var links: [Receiver.ShardLink] = []
+    var lanes: [ReplyLane] = []
+    for _ in 0..<receivers {
+      var replies = try SPSCRing<Reply>(
+        capacity: IngestLimits.laneCapacity(IngestLimits.replyRingCapacity, receivers: receivers), descriptors: .data)
+      lanes.append(ReplyLane(replies.takeProducer()))
+      links.append(Receiver.ShardLink(events: events.takeProducer(), replies: replies.takeConsumer()))
+    }
+    self.links = links
     let bell = events.takeProducer()
     let consumer = events.takeConsumer()
-    var replies = try SPSCRing<Reply>(capacity: IngestLimits.replyRingCapacity, descriptors: .data)
-    let replyProducer = replies.takeProducer()
-    let replyConsumer = replies.takeConsumer()
     let slots = (0..<JournalFeed.slotCount).map { _ in JournalBatch() }
     var batches = try SPSCRing<Int32>(capacity: JournalFeed.slotCount)
     let batchProducer = batches.takeProducer()
@@ -147,7 +162,7 @@ struct ShardParts {
       rollup: ShardRollup(plan, first: now, keepsSketches: false),
       journal: JournalFeed(
         slots: slots, ring: batchProducer, nextRecord: nextRecord, segmentBytesMax: configuration.segmentBytes),
-      replies: replyProducer, pool: pool, counters: counters)
+      replies: lanes, pool: pool, counters: counters)
     var settings = AggregatorSessionSettings()
     settings.retention = configuration.retentionMilliseconds
     settings.ackInterval = configuration.ackIntervalMilliseconds
@@ -157,6 +172,5 @@ struct ShardParts {
     let records = nextRecord - 1 - (checkpoint?.record ?? 0)
     progress("replaying up to \(records) records of journal \(number + 1) of \(configuration.shards)")
     damage = try shard.replay(disk, log: "journal", limits: limits, after: checkpoint).damage
-    link = Receiver.ShardLink(events: frames, replies: replyConsumer)
   }
 }

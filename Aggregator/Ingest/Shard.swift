@@ -22,7 +22,7 @@ final class Shard: @unchecked Sendable {
   private var events: MergingConsumer<ShardEvent>
   private var commits: RingConsumer<CommitNotice>
   private var nodeByName: [NodeID: Int] = [:]
-  private var nodeByConnection: [UInt32: Int] = [:]
+  private var nodeByConnection: [BongsuWire.ConnectionID: Int] = [:]
   private var frame: LeafFrame
   private let collector: TickCollector
   private let settings: AggregatorSessionSettings
@@ -111,13 +111,13 @@ final class Shard: @unchecked Sendable {
 
   private func takeFrame(_ event: ShardEvent) {
     let message = pool.take(MessageHandle(rawValue: event.message))
-    let connection = BongsuWire.ConnectionID(event.connection)
+    let connection = BongsuWire.ConnectionID(event.connection, receiver: event.receiver)
     let instant = refreshClocks()
     message.withBytes { bytes in
       do throws(FrameError) {
         if try FrameType(of: bytes) == .hello {
-          try greet(bytes, connection, event.connection, instant)
-        } else if let index = nodeByConnection[event.connection] {
+          try greet(bytes, connection, instant)
+        } else if let index = nodeByConnection[connection] {
           try sessions[index].receive(bytes, over: connection, instant, settings, &host)
         }
       } catch {
@@ -127,11 +127,11 @@ final class Shard: @unchecked Sendable {
   }
 
   private func greet(
-    _ bytes: RawSpan, _ connection: BongsuWire.ConnectionID, _ number: UInt32, _ instant: AggregatorInstant
+    _ bytes: RawSpan, _ connection: BongsuWire.ConnectionID, _ instant: AggregatorInstant
   ) throws(FrameError) {
     let node = try Hello(decoding: bytes).node
     let index = self.index(of: node)
-    if nodeByConnection[number] != index { nodeByConnection[number] = index }
+    if nodeByConnection[connection] != index { nodeByConnection[connection] = index }
     sessions[index].hello(bytes, over: connection, identity: node, instant, settings, &host)
   }
 
@@ -162,7 +162,7 @@ final class Shard: @unchecked Sendable {
     for index in sessions.indices where host.nodes[index].isConnected {
       let before = sessions[index].connection
       sessions[index].sweep(instant, settings, &host)
-      if !sessions[index].isConnected { nodeByConnection[before.routingNumber] = nil }
+      if !sessions[index].isConnected { nodeByConnection[before] = nil }
     }
   }
 
@@ -209,7 +209,7 @@ final class Shard: @unchecked Sendable {
     if isCut { host.cut(connection) }
     sessions[index].setRevoked(isRevoked, settings, &host)
     if isCut {
-      nodeByConnection[connection.routingNumber] = nil
+      nodeByConnection[connection] = nil
       host.setConnected(index, false)
     }
     host.nodes[index].isKeyShared = false

@@ -13,7 +13,8 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   var nodes: [ShardNode] = []
   var rollup: ShardRollup
   var journal: JournalFeed
-  var replies: RingProducer<Reply>
+  /// The way back to each receiver.
+  private let replies: [ReplyLane]
   let pool: MessagePool
   let counters: IngestCounters
   /// Monotonic nanoseconds of the event under way.
@@ -29,7 +30,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   private var layoutsAnnounced: UInt32 = 0
 
   init(
-    rollup: consuming ShardRollup, journal: consuming JournalFeed, replies: consuming RingProducer<Reply>,
+    rollup: consuming ShardRollup, journal: consuming JournalFeed, replies: sending [ReplyLane],
     pool: MessagePool, counters: IngestCounters
   ) {
     self.rollup = rollup
@@ -49,24 +50,24 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
       counters.replyDropped(.wouldBlock)
       return
     }
-    push(Reply(kind: .send, connection: connection.routingNumber, message: handle.rawValue))
+    push(Reply(kind: .send, connection: connection.routingNumber, message: handle.rawValue), to: connection.receiver)
   }
 
   mutating func close(_ connection: BongsuWire.ConnectionID) {
-    push(Reply(kind: .forget, connection: connection.routingNumber, message: 0))
+    push(Reply(kind: .forget, connection: connection.routingNumber, message: 0), to: connection.receiver)
   }
 
   /// Cuts a connection whose node is revoked.
   mutating func cut(_ connection: BongsuWire.ConnectionID) {
-    push(Reply(kind: .cut, connection: connection.routingNumber, message: 0))
+    push(Reply(kind: .cut, connection: connection.routingNumber, message: 0), to: connection.receiver)
   }
 
-  private mutating func push(_ reply: Reply) {
-    if replies.tryPush(reply) { return }
+  private func push(_ reply: Reply, to receiver: Int) {
+    if replies[receiver].ring.tryPush(reply) { return }
     // The receiver always drains replies, also while a shard's ring is full, so this ends.
-    while !replies.isConsumerGone {
-      _ = replies.waitForSpace(timeout: .milliseconds(10))
-      if replies.tryPush(reply) { return }
+    while !replies[receiver].ring.isConsumerGone {
+      _ = replies[receiver].ring.waitForSpace(timeout: .milliseconds(10))
+      if replies[receiver].ring.tryPush(reply) { return }
     }
     if reply.kind == .send { _ = pool.take(MessageHandle(rawValue: reply.message)) }
   }
@@ -321,11 +322,21 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   }
 }
 
+/// A shard's way back to one receiver. A class, because arrays hold no noncopyable values.
+final class ReplyLane {
+  var ring: RingProducer<Reply>
+
+  init(_ ring: consuming RingProducer<Reply>) { self.ring = ring }
+}
+
 extension BongsuWire.ConnectionID {
-  /// The session's name of a router's peer. Bit 32 keeps it apart from "none".
-  init(_ number: UInt32) { self.init(rawValue: 1 << 32 | UInt64(number)) }
+  /// The session's name of a peer of a receiver's socket. The upper half, receivers counted from 1, keeps it apart from
+  /// "none".
+  init(_ number: UInt32, receiver: UInt8) { self.init(rawValue: (UInt64(receiver) + 1) << 32 | UInt64(number)) }
 
   var routingNumber: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
+
+  var receiver: Int { Int(rawValue >> 32) - 1 }
 }
 
 /// Appends the bytes of a span.

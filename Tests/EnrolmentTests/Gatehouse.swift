@@ -56,7 +56,7 @@ final class Gatehouse {
     let journals = "\(directory.path)/journal"
     try FileManager.default.createDirectory(atPath: "\(journals)/shard-0", withIntermediateDirectories: true)
     var configuration = IngestConfiguration(
-      listen: "tcp://127.0.0.1:*", journalDirectory: journals, connectionsMax: 100)
+      listen: ["tcp://127.0.0.1:*"], journalDirectory: journals, connectionsMax: 100)
     configuration.keys = keys
     let table = registrar.table
     configuration.nodeOfUserID = { table.node(ofUserID: $0) }
@@ -66,7 +66,7 @@ final class Gatehouse {
     server = try EnrolmentServer(in: context, listen: "tcp://127.0.0.1:*", keys: keys, registrar: registrar) { node in
       engine.setRevoked(false, node)
     }
-    registrar.advertise(Registrar.Places(enrolment: [try enrolment], ingest: [try #require(Self.place(ingest))]))
+    registrar.advertise(Registrar.Places(enrolment: [try enrolment], ingest: [[try #require(Self.place(ingest))]]))
     server.start()
   }
 
@@ -79,7 +79,7 @@ final class Gatehouse {
   }
 
   /// Where the ports are.
-  var ingest: String { engine.endpoint ?? "" }
+  var ingest: String { engine.endpoints?.first ?? "" }
   var enrolment: HostPort { get throws { try #require(Self.place(server.endpoint)) } }
 
   static func place(_ endpoint: String) -> HostPort? { HostPort(String(endpoint.dropFirst(6))) }

@@ -48,6 +48,40 @@ struct DeliveryTests {
     }
   }
 
+  @Test("several receivers feed the same shards, and a node may come back at another one")
+  func severalReceivers() throws {
+    let folder = try TemporaryDirectory()
+    var options = TestEngine.Options()
+    options.receivers = 3
+    options.shards = 2
+    let engine = try TestEngine(folder.path, options)
+    let endpoints = try #require(engine.engine.endpoints)
+    #expect(Set(endpoints).count == 3)
+    let start = start()
+    let agents = try TestFleet.nodes.prefix(4).enumerated().map { try HandAgent($1, endpoints[$0 % 3]) }
+    for agent in agents { #expect(try agent.greet()) }
+    for second in 1...20 {
+      for agent in agents { try agent.send(agent.live(start + 1000 * Int64(second))) }
+    }
+    for agent in agents { #expect(try agent.waitUntilDurable()) }
+    for (number, agent) in agents.enumerated() {
+      try agent.reconnect(endpoints[(number + 1) % 3])
+      #expect(try agent.greet())
+    }
+    for second in 21...40 {
+      for agent in agents { try agent.send(agent.live(start + 1000 * Int64(second), isKeyframe: second == 21)) }
+    }
+    for agent in agents { #expect(try agent.waitUntilDurable()) }
+    engine.stop()
+    let stored = try StoredRows(folder.path, shards: 2)
+    for agent in agents {
+      for second in 1...40 {
+        let tick = start + 1000 * Int64(second)
+        #expect(stored.rows[agent.node]?[tick] == [TestFleet.row(agent.node, tick)])
+      }
+    }
+  }
+
   @Test("late rows fill their holes and their minutes, and what comes twice counts once")
   func lateAndTwice() throws {
     let folder = try TemporaryDirectory()

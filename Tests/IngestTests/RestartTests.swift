@@ -160,7 +160,7 @@ struct RestartTests {
   /// A shard that does not run, over the journal of a data directory.
   static func shard(of directory: String) throws -> (shard: Shard, disk: PosixDisk, limits: LogLimits) {
     let configuration = IngestConfiguration(
-      listen: "", journalDirectory: "\(directory)/journal", connectionsMax: 1)
+      listen: [""], journalDirectory: "\(directory)/journal", connectionsMax: 1)
     let parts = try ShardParts(
       number: 0, configuration, plan: RollupPlan(TestFleet.tree), pool: MessagePool(capacity: 16),
       counters: IngestCounters(MetricRegistry()),

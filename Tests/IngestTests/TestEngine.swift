@@ -58,6 +58,7 @@ final class TestEngine {
     var shards = 1
     var segmentBytes = 1 << 20
     var keepIntervalMilliseconds: Int64 = 300
+    var receivers = 1
     var retentionMilliseconds: Int64 = 30 * 86_400_000
     var journalBytesMax: Int64 = 1 << 30
   }
@@ -76,7 +77,8 @@ final class TestEngine {
     let said = said
     store = try DataKeeper(directory: directory, shards: options.shards, settings: settings) { said.add($0) }
     var configuration = IngestConfiguration(
-      listen: "tcp://127.0.0.1:*", journalDirectory: "\(directory)/journal", connectionsMax: 1000)
+      listen: Array(repeating: "tcp://127.0.0.1:*", count: options.receivers), journalDirectory: "\(directory)/journal",
+      connectionsMax: 1000)
     configuration.shards = options.shards
     configuration.segmentBytes = options.segmentBytes
     configuration.keepIntervalMilliseconds = options.keepIntervalMilliseconds
@@ -89,7 +91,7 @@ final class TestEngine {
     for line in try engine.start() { said.add("damage: \(line)") }
   }
 
-  var endpoint: String { engine.endpoint ?? "" }
+  var endpoint: String { engine.endpoints?.first ?? "" }
 
   /// Ends as at a power cut: threads stop where they are, nothing more is kept. What was not on disk is lost.
   ///

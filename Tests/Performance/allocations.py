@@ -20,7 +20,7 @@ import nation_fleet
 SLOT = struct.Struct("<QQQQ")
 HEADER = 32
 # Receiver, shards and journal writers: nothing of them may allocate for a block.
-DATA_PLANE = re.compile(r"receiver|shard-\d+|journal-\d+")
+DATA_PLANE = re.compile(r"receiver-\d+|shard-\d+|journal-\d+")
 
 
 def threads(table, pid):
