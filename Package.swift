@@ -190,8 +190,8 @@ let package = Package(
     tests(
       "APITests",
       [
-        "BongsuAPI", "BongsuMetrics", "BongsuReports", "BongsuSeries", "BongsuTestKit", "FixtureAggregator", httpClient,
-        logging, nioCore, nioHTTP1, nioPosix,
+        "BongsuAlerts", "BongsuAPI", "BongsuMetrics", "BongsuQuery", "BongsuReports", "BongsuSeries", "BongsuTestKit",
+        "FixtureAggregator", httpClient, logging, nioCore, nioHTTP1, nioPosix,
       ]),
     tests("CLITests", ["bongsu", "BongsuAPI", "BongsuReports", "FixtureAggregator"]),
     tests("CodecTests", ["BongsuCodec", "BongsuModel", "BongsuTestKit"]),
@@ -220,7 +220,11 @@ let package = Package(
       ]),
     tests("MetricsTests", ["BongsuMetrics"]),
     tests("ModelTests", ["BongsuModel"]),
-    tests("AggregatorTests", ["bongsu-aggregator", "BongsuFleet", "BongsuModel", "BongsuRollup", "BongsuSeries"]),
+    tests(
+      "AggregatorTests",
+      [
+        "bongsu-aggregator", "BongsuAPI", "BongsuFleet", "BongsuModel", "BongsuReports", "BongsuRollup", "BongsuSeries",
+      ]),
     tests(
       "SettingsTests",
       ["bongsu-agent", "bongsu-aggregator", "BongsuDelivery", "BongsuProcess", "BongsuTestKit", argumentParser]),

@@ -48,7 +48,9 @@ struct StateRoutes {
     of live: any LiveSource, _ asked: TopRequest, _ scope: AccessScope
   ) async throws -> TopRows {
     do {
-      return try await live.topRows(for: asked, within: scope)
+      let rows = try await live.topRows(for: asked, within: scope)
+      // Not even the tick tells a name that is elsewhere from one that is nowhere.
+      return scope.isUnlimited || !rows.rows.isEmpty ? rows : TopRows(closedTickUnixMilliseconds: nil, rows: [])
     } catch let error as APIError where error.code == .unknownName && !scope.isUnlimited {
       return TopRows(closedTickUnixMilliseconds: nil, rows: [])
     }

@@ -64,6 +64,9 @@ struct FleetScope: Sendable {
       && (factory != nil || allocation != nil)
   }
 
+  /// Whether one allocation with all below it is meant, in whatever factories.
+  var isOneAllocation: Bool { hall == nil && rack == nil && allocation != nil && !hasSeveralAllocations }
+
   func contains(factory index: FactoryIndex) -> Bool {
     factory ?? index == index && factories?[index.position] ?? true
   }

@@ -99,12 +99,12 @@ struct RollupSource {
     case .nation where scope.factory == nil: level = .allocation
     case .nation where scope.allocation == nil: level = .factory
     case .nation: level = .factoryAllocation
-    case .factories where isOfAll: level = .factory
-    case .halls where isOfAll: level = .hall
+    case .factories where isOfAll && scope.hall == nil && scope.rack == nil: level = .factory
+    case .halls where isOfAll && scope.rack == nil: level = .hall
     case .racks where isOfAll: level = .rack
     case .allocations where scope.factory == nil && !scope.hasSeveralFactories: level = .allocation
     // A pair of factory and allocation has its own cells, inner allocations included.
-    case .factories where scope.hall == nil && scope.rack == nil && scope.allocation != nil: level = .factoryAllocation
+    case .factories where scope.isOneAllocation: level = .factoryAllocation
     case .allocations where scope.hall == nil && scope.rack == nil && scope.factory != nil: level = .factoryAllocation
     default: return nil
     }

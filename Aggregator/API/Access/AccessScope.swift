@@ -39,7 +39,10 @@ public struct AccessScope: Hashable, Sendable {
     var matchers: [LabelMatcher] = []
     for text in texts {
       let read: [LabelMatcher]
-      do throws(ParseFailure) { read = try Parser.parseSelector("{\(text)}") } catch {
+      // A selector needs a matcher that no empty value satisfies, which a matcher of a scope need not be.
+      do throws(ParseFailure) {
+        read = Array(try Parser.parseSelector("{__name__!=\"\",\(text)}").dropFirst())
+      } catch {
         throw Self.invalid(text, error.message)
       }
       guard !read.isEmpty else { throw Self.invalid(text, "it has no matcher") }

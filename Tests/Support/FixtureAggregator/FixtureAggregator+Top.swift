@@ -5,10 +5,11 @@ extension FixtureAggregator {
   public func topRows(for request: TopRequest, within scope: AccessScope) async throws -> TopRows {
     _ = try await node(named: "")
     let filter = request.filter
-    if let factory = filter.factory, !Self.cells.contains(where: { $0.factory == factory }) {
+    let all = cells
+    if let factory = filter.factory, !all.contains(where: { $0.factory == factory }) {
       throw APIError.unknownName("factory", factory, known: ["naver-sejong", "sk-ulsan"])
     }
-    let cells = Self.cells.filter { cell in
+    let cells = all.filter { cell in
       (filter.factory == nil || cell.factory == filter.factory)
         && (filter.hall == nil || cell.hall == filter.hall || "\(cell.factory)/\(cell.hall)" == filter.hall)
         && (filter.rack == nil || cell.rack == filter.rack)

@@ -33,7 +33,10 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
     }
   }
 
-  static let cells = [
+  /// The leaf cells that this one has.
+  let cells: [Cell]
+
+  static let allCells = [
     Cell(
       factory: "naver-sejong", hall: "hall-1", rack: "r1", allocation: "msit/naver-hosted", expected: 8, reporting: 8,
       busy: 6, measured: 5_600_001, estimated: 0, permille: 750),
@@ -68,7 +71,10 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
 
   private let state = Mutex(State())
 
-  public init() {}
+  /// A nation of the cells above, or of those of some allocations alone.
+  public init(allocations isThere: (String) -> Bool = { _ in true }) {
+    cells = Self.allCells.filter { isThere($0.allocation) }
+  }
 
   /// What `/-/ready` answers from now on.
   public func setReady(_ ready: ReadyState) { state.withLock { $0.ready = ready } }
@@ -109,7 +115,7 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
 
   public func nodes(matching filter: NodeFilter) async throws -> [NodeReport] {
     try await pretend()
-    if let factory = filter.factory, !Self.cells.contains(where: { $0.factory == factory }) {
+    if let factory = filter.factory, !cells.contains(where: { $0.factory == factory }) {
       throw APIError.unknownName("factory", factory, known: ["naver-sejong", "sk-ulsan"])
     }
     return allNodes.filter {
@@ -135,8 +141,7 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
         && gap.lastTickUnixMilliseconds ?? request.startUnixMilliseconds >= request.startUnixMilliseconds
     }
     let visible = gaps.filter { gap in
-      let cell = Self.cells.first { $0.node == gap.node }
-      return scope.includes(cell?.labels ?? ["node": gap.node])
+      cells.contains { $0.node == gap.node && scope.includes($0.labels) }
     }
     return GapList(visible, damaged: 1, limit: request.limit)
   }
@@ -148,7 +153,7 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
 
   private var allNodes: [NodeReport] {
     let revoked = state.withLock { $0.revoked }
-    var nodes = Self.cells.map { cell in
+    var nodes = cells.map { cell in
       var node = NodeReport(
         id: cell.node, state: cell.reporting == 0 ? .missing : .connected, gpus: cell.reporting)
       if cell.factory != "unassigned" {
