@@ -26,6 +26,8 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
   private var saidConnected: Bool?
   /// Whether the last connection was taken by the other side, and its handshake never came to its end.
   private var wasTurnedAway = false
+  /// Whether that was said since the connection last stood.
+  private var saidTurnedAway = false
 
   package init(
     context: Context, endpoints: [HostPort], security: SocketSecurity, spool: consuming Spool, log: AgentLog
@@ -129,6 +131,7 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
       let clock = skew.map { abs($0) > 100 ? ", this clock is \($0) ms off the aggregator's" : "" } ?? ""
       if saidConnected != true { log.info("uplink", "connected to \(endpoint)\(clock)") }
       saidConnected = true
+      saidTurnedAway = false
       connection = "connected to \(endpoint)\(clock)"
     case .disconnected(let reason, let retry): sayDisconnected(reason, retry)
     case .rejected(let reject):
@@ -140,7 +143,8 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
       log.warning("uplink", "rows \(gap.firstSequence) to \(gap.lastSequence) are lost and recorded: \(gap.reason)")
     case .newStream: log.warning("uplink", "the numbering starts anew")
     case .spoolFailing(let isFailing):
-      log.warning("spool", isFailing ? "takes no rows; they wait in memory" : "takes rows again")
+      // The spool itself has said so with the disk's reason, once for each change.
+      log.write(.debug, "spool", isFailing ? "rows wait in memory" : "rows go to the disk")
     case .clockCorrected(let isCorrected, let skew):
       log.warning(
         "clock",
@@ -151,7 +155,8 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
     }
   }
 
-  /// Says once per change of state that there is no connection, and again when the reason is the aggregator's own.
+  /// Says once per change of state that there is no connection, and again when the reason is the aggregator's own, or
+  /// that somebody answers who is not the aggregator of this node.
   private mutating func sayDisconnected(_ reason: Disconnection, _ retry: Int64) {
     let text: String
     switch reason {
@@ -170,7 +175,9 @@ package struct AgentHost: AgentSessionHost, ~Copyable {
       return
     }
     connection = "not connected: \(text)"
-    if saidConnected != false { log.warning("uplink", "\(text); retrying, samples are kept meanwhile") }
+    let isNews = wasTurnedAway && !saidTurnedAway
+    if wasTurnedAway { saidTurnedAway = true }
+    if saidConnected != false || isNews { log.warning("uplink", "\(text); retrying, samples are kept meanwhile") }
     saidConnected = false
   }
 }

@@ -19,13 +19,20 @@ final class RunningProgram {
   private let process = Process()
   private let folder: URL
 
-  /// Starts `program` with `arguments`.
-  init(_ program: String, _ arguments: [String], environment extra: [String: String] = [:]) throws {
+  /// Starts `program` with `arguments`; `through` is a command that gets both and ends by executing them.
+  init(
+    _ program: String, _ arguments: [String], environment extra: [String: String] = [:], through: [String] = []
+  ) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "bongsu-process-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     for name in ["out", "err"] { try Data().write(to: folder.appending(path: name)) }
-    process.executableURL = products.appending(path: program)
-    process.arguments = arguments
+    if through.isEmpty {
+      process.executableURL = products.appending(path: program)
+      process.arguments = arguments
+    } else {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+      process.arguments = through + [products.appending(path: program).path] + arguments
+    }
     var environment = ["PATH": "/usr/bin:/bin", "TERM": "xterm"]
     environment["LD_LIBRARY_PATH"] = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"]
     environment.merge(extra) { $1 }
