@@ -177,7 +177,8 @@ let package = Package(
     program(
       "bongsu-drill", "Tests/Drill",
       [
-        "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuSpool", "BongsuStore", "BongsuTestKit", "BongsuWire",
+        "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool",
+        "BongsuStore", "BongsuTestKit", "BongsuWire",
       ]),
     program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
     .testTarget(
@@ -233,7 +234,10 @@ let package = Package(
     tests("RepositoryTests", []),
     tests(
       "ProcessTests",
-      ["bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-facility-agent", "bongsu-fleet", "BongsuTestKit"]),
+      [
+        "bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-drill", "bongsu-facility-agent", "bongsu-fleet",
+        "BongsuTestKit",
+      ]),
     tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
     tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries"]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),

@@ -10,9 +10,11 @@ enum DrillCommand {
     usage: bongsu-drill run --bin DIR --work DIR [--duration S] [--agents N] [--seed S] [--interval TIME] [--namespace]
            bongsu-drill verify --work DIR
            bongsu-drill minutes --work DIR
+           bongsu-drill day --work DIR [--hours N]
 
     run disturbs and verifies, verify looks again at what a drill left behind, minutes compares the history of an
-    aggregator that has ended in order with its own journals.
+    aggregator that has ended in order with its own journals. day runs an agent's parts through simulated hours, with
+    outages and a driver that misbehaves, and looks at its memory, descriptors and threads.
 
       --bin DIR        where bongsu-aggregator and bongsu-agent are
       --work DIR       everything the drill leaves behind; the aggregator's data is in DIR/data
@@ -20,6 +22,7 @@ enum DrillCommand {
       --agents N       1 to \(DrillLimits.agentsMax) (default 4)
       --seed S         repeats the plan of an earlier drill (default: drawn)
       --interval TIME  distance between samples (default 200ms)
+      --hours N        simulated hours, 6 to 240 (default 24)
       --namespace      the network namespace is the drill's own: its loopback may go down
 
     exit status: 0 every row is accounted for, 1 it is not or the drill failed, 2 usage
@@ -32,10 +35,11 @@ enum DrillCommand {
       case "run": exit(try run(DrillOptions(arguments.dropFirst())))
       case "verify": exit(try verify(DrillOptions(arguments.dropFirst())))
       case "minutes": exit(try minutes(DrillOptions(arguments.dropFirst())))
+      case "day": exit(try day(DrillOptions(arguments.dropFirst())))
       case "--help", "-h":
         print(usage)
         exit(0)
-      default: throw DrillOptions.Invalid("expected run, verify or minutes")
+      default: throw DrillOptions.Invalid("expected run, verify, minutes or day")
       }
     } catch let error as DrillOptions.Invalid {
       complain("\(error)\n\n\(usage)")
@@ -48,6 +52,14 @@ enum DrillCommand {
 
   private static func complain(_ text: String) {
     FileHandle.standardError.write(Data("bongsu-drill: \(text)\n".utf8))
+  }
+
+  private static func day(_ options: DrillOptions) throws -> Int32 {
+    let day = try AgentDay(work: options.work)
+    let complaints = day.run(hours: options.hours)
+    for complaint in complaints { print("! \(complaint)") }
+    print(complaints.isEmpty ? "flat: \(day.sampled) rows" : "not flat")
+    return complaints.isEmpty ? 0 : 1
   }
 
   private static func run(_ options: DrillOptions) throws -> Int32 {
@@ -112,6 +124,7 @@ struct DrillOptions {
   var agents = 4
   var seed = UInt64.random(in: 1...999_999)
   var interval = "200ms"
+  var hours = 24
   var hasNamespace = false
 
   init(_ arguments: ArraySlice<String>) throws {
@@ -131,6 +144,7 @@ struct DrillOptions {
         guard let number = UInt64(value) else { throw Invalid("--seed is '\(value)', expected a whole number") }
         seed = number
       case "--interval": interval = value
+      case "--hours": hours = try Self.number(name, value, 6...240)
       default: throw Invalid("unknown option \(name)")
       }
     }
