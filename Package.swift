@@ -139,12 +139,17 @@ let package = Package(
         "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
       ]),
     module("BongsuReports", "Aggregator/Reports"),
-    module(
-      "BongsuAPI", "Aggregator/API",
-      [
+    .target(
+      name: "BongsuAPI",
+      dependencies: [
         "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, hummingbirdTLS,
         lifecycle, logging, nioCore, nioHTTP1, nioSSL, httpTypes,
-      ]),
+      ],
+      path: "Aggregator/API",
+      resources: [
+        "index.html", "style.css", "icon.svg", "app.js", "access.js", "stream.js", "text.js", "format.js", "parts.js",
+        "nation.js", "machines.js", "factory.js", "allocation.js", "alerts.js", "query.js",
+      ].map { .embedInCode("Page/\($0)") }, swiftSettings: strict),
 
     module("BongsuQuery", "Aggregator/Query", ["BongsuSeries"]),
     .target(

@@ -13,13 +13,15 @@ public struct APIConfiguration: Sendable {
   public var encryption: Encryption?
   /// Whether this machine needs a token as well, for instance because a proxy on it passes others' requests on.
   public var requiresToken: Bool
+  /// Folder that the web page's files are read from instead of those built in, for work on the page.
+  public var pageDirectory: String?
   /// Release of the aggregator, for the `Server` header and the build information.
   public var version: String
 
   /// The documented defaults: loopback, port 7480, no token, no encryption.
   public init(
     host: String = "127.0.0.1", port: Int = 7480, adminToken: String? = nil, allowsInsecureListen: Bool = false,
-    encryption: Encryption? = nil, requiresToken: Bool = false, version: String
+    encryption: Encryption? = nil, requiresToken: Bool = false, pageDirectory: String? = nil, version: String
   ) {
     self.host = host
     self.port = port
@@ -27,6 +29,7 @@ public struct APIConfiguration: Sendable {
     self.allowsInsecureListen = allowsInsecureListen
     self.encryption = encryption
     self.requiresToken = requiresToken
+    self.pageDirectory = pageDirectory
     self.version = version
   }
 

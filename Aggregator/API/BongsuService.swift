@@ -17,6 +17,7 @@ public struct BongsuService: Service {
   private let configuration: APIConfiguration
   private let responder: RouterResponder<APIRequestContext>
   private let certificate: ServerCertificate?
+  private let hub: LiveHub?
   private let logger: Logger
   private let onListening: @Sendable (_ port: Int) async -> Void
 
@@ -56,6 +57,13 @@ public struct BongsuService: Service {
     RuleRoutes(alerts: sources.alerts).install(in: &table)
     PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)
       .install(in: &table)
+    let hub = sources.page.map { LiveHub(source: $0, alerts: sources.alerts, logger: logger) }
+    self.hub = hub
+    LiveRoutes(hub: hub).install(in: &table)
+    PageRoutes(directory: configuration.pageDirectory).install(in: &table)
+    if let hub {
+      metrics.gauge("bongsu_http_viewers", help: "Pages that watch") { [hub] in Double(hub.viewerCount) }
+    }
     var counters = HTTPMetrics(in: metrics)
     responder = table.router(counting: &counters).buildResponder()
   }
@@ -93,7 +101,20 @@ public struct BongsuService: Service {
       },
       logger: logger)
     do {
-      try await application.run()
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        if let hub {
+          // Streams have no end of their own: they end when a stop is asked for, before requests in progress are waited for.
+          group.addTask {
+            await withGracefulShutdownHandler {
+              await hub.run()
+            } onGracefulShutdown: {
+              hub.close()
+            }
+          }
+        }
+        try await application.run()
+        group.cancelAll()
+      }
     } catch let error as IOError {
       throw APIServerError.cannotListen(host: configuration.host, port: configuration.port, errno: error.errnoCode)
     }

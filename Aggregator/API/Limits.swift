@@ -31,6 +31,17 @@ public enum APILimits {
 
   /// Exports at once: each keeps the disk busy.
   static let exportsMax = 4
+  /// Pages that may watch at once.
+  public static let viewersMax = 512
+  /// A viewer hears something at least this often, and is cut off when it takes nothing for so many beats.
+  static let viewerBeatSeconds: Int64 = 5
+  static let viewerBeatsMissedMax = 6
+  /// Bytes that wait for a slow viewer in this process, and again in the kernel.
+  static let viewerBufferBytes = 8 * 1024
+  /// Racks, nodes and GPUs that one frame tells of.
+  public static let racksPerFrameMax = 2500
+  public static let nodesPerFrameMax = 200
+  public static let gpusPerFrameMax = 128
   /// Bytes gathered before a part of a stream is sent.
   static let streamChunkBytes = 64 * 1024
   /// How long the page's login lasts; the token may end earlier.

@@ -29,7 +29,7 @@ struct RefusalMiddleware: RouterMiddleware {
       response = JSONText.response(refusal)
     }
     response.headers[.xContentTypeOptions] = "nosniff"
-    response.headers[.cacheControl] = "no-store"
+    if response.headers[.cacheControl] == nil { response.headers[.cacheControl] = "no-store" }
     let elapsed = (ContinuousClock.now - start).components
     metrics.duration.observe(UInt64(elapsed.seconds) &* 1_000_000_000 &+ UInt64(elapsed.attoseconds / 1_000_000_000))
     let route = context.endpointPath == Self.notFoundPath ? nil : context.endpointPath

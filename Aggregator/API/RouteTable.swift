@@ -64,6 +64,8 @@ struct RouteTable {
         authority: request.head.authority, origin: request.headers[.origin],
         cookie: AccessRoutes.token(inCookies: request.headers[.cookie]), isEncrypted: isEncrypted)
       let person = try gate.admit(facts, for: route.right)
+      var context = context
+      context.isStillAdmitted = { (try? gate.admit(facts, for: route.right)) == person }
       return try await route.handler(request, context, person)
     }
   }

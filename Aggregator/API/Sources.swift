@@ -144,13 +144,15 @@ public struct APISources: Sendable {
   public var series: (any SeriesSource)?
   /// Rules and alerts.
   public var alerts: AlertRunner?
+  /// What the web page watches.
+  public var page: (any PageSource)?
   /// What it tells of metrics; asked at every request, since metrics may come later.
   public var metadata: @Sendable () -> [MetricMetadata]
 
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
     gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,
-    series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil,
+    series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil, page: (any PageSource)? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
     self.live = live
@@ -161,6 +163,7 @@ public struct APISources: Sendable {
     self.history = history
     self.series = series
     self.alerts = alerts
+    self.page = page
     self.metadata = metadata
   }
 }

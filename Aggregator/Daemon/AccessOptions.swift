@@ -31,9 +31,9 @@ struct AccessOptions: ParsableArguments {
   }
 
   /// The API's configuration for an address.
-  func configuration(_ http: Address, allowsInsecureListen: Bool) -> APIConfiguration {
+  func configuration(_ http: Address, allowsInsecureListen: Bool, page: String?) -> APIConfiguration {
     APIConfiguration(
       host: http.host, port: http.port, allowsInsecureListen: allowsInsecureListen, encryption: encryption,
-      requiresToken: requiresToken, version: Release.version)
+      requiresToken: requiresToken, pageDirectory: page, version: Release.version)
   }
 }

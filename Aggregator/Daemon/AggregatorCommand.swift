@@ -72,6 +72,9 @@ struct AggregatorCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "HTTP access") var access: AccessOptions
 
+  @Option(help: "Read the web page's files from this folder instead of those built in, for work on the page.")
+  var page: String?
+
   @OptionGroup(title: "Alarms") var alarms: AlertOptions
 
   @Option(help: "Threads that decode and roll up; fixed for the life of a data directory.")
@@ -210,13 +213,17 @@ struct AggregatorCommand: AsyncParsableCommand {
       self.alarms.configuration(http: http, isEncrypted: access.encryption != nil), directory: data, others: series,
       logger: logger)
     let api = try BongsuService(
-      configuration: access.configuration(http, allowsInsecureListen: allowInsecureListen),
+      configuration: access.configuration(http, allowsInsecureListen: allowInsecureListen, page: page),
       sources: APISources(
         live: live, enrolment: control,
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
         tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
-        series: series, alerts: runner, metadata: SeriesMetadata.all(registry)),
+        series: series, alerts: runner,
+        page: PageAnswers(
+          engine: engine, catalogue: catalogue, outlook: { alarms.feed.outlook($0) },
+          energySinceUnixMilliseconds: live.startedUnixMilliseconds),
+        metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
     let services = ServiceGroup(
@@ -239,7 +246,8 @@ struct AggregatorCommand: AsyncParsableCommand {
   private func sayChecked(_ settings: Settings) throws {
     for warning in settings.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
     let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
-    try access.configuration(Address(http, option: "--http"), allowsInsecureListen: allowInsecureListen).check()
+    try access.configuration(Address(http, option: "--http"), allowsInsecureListen: allowInsecureListen, page: page)
+      .check()
     print(
       "the settings can be used: fleet \(fleet) with \(tree.nodes.count) nodes, data in \(data), agents at \(try listenAddresses().map(\.description).joined(separator: " ")), "
         + "HTTP at \(http), from \(settings.file ?? "no file")")

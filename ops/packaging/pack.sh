@@ -136,6 +136,8 @@ deb() { # package, folder of the result
   printf 'Source: bongsu\n\nPackage: %s\nArchitecture: any\n' "$package" >"$scratch/debian/control"
   depends=$(cd "$scratch" && dpkg-shlibdeps -O -e "$tree/usr/bin/$program" 2>"$scratch/shlibdeps" | sed 's/^shlibs:Depends=//')
   [ -n "$depends" ] || { cat "$scratch/shlibdeps" >&2; fail "no libraries found for $program"; }
+  # The charts of the web page.
+  [ "$package" = bongsu-aggregator ] && depends="$depends, libjs-chart.js"
   [ -n "${user[$package]:-}" ] && depends="adduser, init-system-helpers (>= 1.54~), $depends"
   size=$(find "$tree" -type f ! -path '*/DEBIAN/*' -printf '%s\n' |
     awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')

@@ -1,0 +1,201 @@
+// Alerts: what fires and why, where it was told, what happened before.
+
+import { h, mark, put, Table } from "./parts.js";
+import { count, dash, instant, percent, span } from "./format.js";
+import { ask } from "./access.js";
+import { say } from "./text.js";
+
+const placeLabels = ["meter", "factory", "hall", "rack", "node", "gpu", "allocation"];
+const historyRows = 100;
+
+/// Tells alerts of one rule apart, for addresses.
+export function alertKey({ name, labels }) {
+  const text = name + Object.keys(labels).sort().map((key) => `|${key}=${labels[key]}`).join("");
+  let hash = 5381;
+  for (const letter of text) hash = (Math.imul(hash, 33) ^ letter.codePointAt(0)) >>> 0;
+  return hash.toString(36);
+}
+
+export function alertPlace({ labels }) {
+  const names = placeLabels.filter((name) => labels[name]).map((name) => labels[name]);
+  return names.length ? names.join(" · ") : say("wholeNation");
+}
+
+export function alertSeverity({ labels, state }) {
+  if (state === "pending") return "pending";
+  return labels.severity === "critical" || labels.severity === "page" ? "critical" : "warning";
+}
+
+export const severityWords = { critical: "▲", warning: "◆", pending: "○", inactive: "✓" };
+
+/// Where an alert's place can be looked at.
+function links({ labels }) {
+  const { factory, hall, rack, node, allocation } = labels;
+  const list = [];
+  if (node) list.push([node, `#/node/${encodeURIComponent(node)}`]);
+  else if (factory && hall && rack) list.push([say("rackIn", rack, hall), `#/factory/${[factory, hall, rack].map(encodeURIComponent).join("/")}`]);
+  if (factory) list.push([factory, `#/factory/${encodeURIComponent(factory)}`]);
+  if (allocation) list.push([allocation, `#/allocation/${encodeURIComponent(allocation)}`]);
+  return list;
+}
+
+/// The side of a rule's comparison that moves, so that a graph shows how it came to the threshold.
+export function moving(expression) {
+  let depth = 0;
+  let quote = null;
+  for (let index = 0; index < expression.length; index += 1) {
+    const letter = expression[index];
+    if (quote) { if (letter === quote && expression[index - 1] !== "\\") quote = null; continue; }
+    if (letter === '"' || letter === "'" || letter === "`") quote = letter;
+    else if ("({[".includes(letter)) depth += 1;
+    else if (")}]".includes(letter)) depth -= 1;
+    else if (depth === 0 && (/^(>|<|==|!=)/.test(expression.slice(index)) || /^\s(and|unless|or)\s/.test(expression.slice(index)))) return expression.slice(0, index).trim();
+  }
+  return expression.trim();
+}
+
+export class AlertsView {
+  constructor(page, open) {
+    this.page = page;
+    this.query = "view=summary";
+    this.title = say("alerts");
+    this.open = new Set(open ? [open] : []);
+    this.wanted = open;
+    this.lead = h("p", { class: "lead" });
+    this.problems = h("div", { class: "problems", role: "status" });
+    this.list = h("div", { class: "alertlist", "aria-live": "polite", "aria-relevant": "additions text" });
+    this.receivers = h("section", { class: "panel", hidden: true });
+    this.history = new Table({
+      caption: say("alertHistory"), hint: say("latest", historyRows),
+      columns: [
+        this.column("time", say("time"), "when", (row) => instant(row.change.at_ms)),
+        this.column("alert", say("alert"), "name", (row) => row.change.name),
+        this.column("place", say("place"), "", (row) => alertPlace(row.change)),
+        this.column("change", say("change"), "", (row) => `${severityWords[row.change.to === "firing" ? alertSeverity(row.change) : row.change.to] ?? ""} ${say(row.change.from === "inactive" ? "state_quiet" : "state_" + row.change.from)} → ${say("state_" + row.change.to)}`),
+        this.column("value", say("value"), "num", (row) => number(row.change.value)),
+        this.column("coverage", say("coverage"), "num", (row) => percent(row.change.coverage, 1)),
+      ],
+    });
+    this.element = h("div", { class: "view alerts" });
+    this.body = [h("h1", { class: "quiet" }, say("alerts")), this.lead, this.problems, this.list, this.receivers, h("section", { class: "panel" }, this.history.element)];
+  }
+
+  column(name, label, kind, text) {
+    return { name, label, kind, make: (row) => h("span", {}, text(row)) };
+  }
+
+  opening() {
+    this.element.replaceChildren(...this.body);
+    this.load();
+  }
+
+  figures() {
+    // Rules are evaluated at every tick; the lists are asked for when something changed, and now and then.
+    const key = String(this.page.alerts);
+    if (key !== this.key || performance.now() - this.loaded > 10000) { this.key = key; this.load(); }
+  }
+
+  async load() {
+    if (this.isLoading) return;
+    this.isLoading = true;
+    this.loaded = performance.now();
+    try {
+      const [now, history, rules] = await Promise.all([
+        ask("/api/bongsu/v1/alerts"), ask(`/api/bongsu/v1/alerts/history?limit=${historyRows}`),
+        this.rules ? null : ask("/api/v1/rules?type=alert"),
+      ]);
+      if (rules) this.rules = new Map(rules.data.groups.flatMap((group) => group.rules).map((rule) => [rule.name, rule]));
+      this.show(now, history);
+    } catch (error) {
+      put(this.problems, say("alertsFailed", error.message));
+    } finally {
+      this.isLoading = false;
+    }
+  }
+
+  show(now, history) {
+    const firing = now.alerts.filter(({ state }) => state === "firing").length;
+    const pending = now.alerts.filter(({ state }) => state === "pending").length;
+    put(this.lead, [
+      firing ? `▲ ${say("firing", firing)}` : `✓ ${say("noAlerts")}`, pending ? `○ ${say("pending", pending)}` : null,
+      say("rulesEvaluated", count(now.rules), now.evaluated_ms ? instant(now.evaluated_ms) : dash),
+      now.after_restart ? say("afterRestart") : null,
+    ].filter(Boolean).join(" · "));
+    mark(this.lead, "bad", firing);
+    const problems = [...now.failing_rules, ...now.file_failures, ...(now.save_failure ? [now.save_failure] : [])];
+    this.problems.replaceChildren(...problems.map((text) => h("p", { class: "bad" }, "▲ " + text)));
+    this.showAlerts(now.alerts.filter(({ state }) => state === "firing" || state === "pending"));
+    this.showReceivers(now.receivers);
+    this.history.begin(history.changes.map((change, index) => ({ id: String(index), change })));
+  }
+
+  showAlerts(alerts) {
+    const text = JSON.stringify(alerts.map((alert) => [alert.name, alert.labels, alert.state, alert.held, alert.deliveries]));
+    if (text === this.shownText) {
+      // The same alerts: only their values move.
+      alerts.forEach((alert) => put(this.values.get(alertKey(alert)), number(alert.value)));
+      return;
+    }
+    this.shownText = text;
+    this.values = new Map();
+    const focused = document.activeElement?.closest?.("details")?.dataset.key;
+    this.list.replaceChildren(...alerts.map((alert) => this.alert(alert)));
+    if (focused) this.list.querySelector(`details[data-key="${focused}"] summary`)?.focus();
+    if (this.wanted) { this.list.querySelector(`details[data-key="${this.wanted}"]`)?.scrollIntoView({ block: "center" }); this.wanted = null; }
+  }
+
+  alert(alert) {
+    const key = alertKey(alert);
+    const severity = alertSeverity(alert);
+    const rule = this.rules.get(alert.name);
+    const value = h("b", {}, number(alert.value));
+    this.values.set(key, value);
+    const { summary, description, ...annotations } = alert.annotations;
+    const fact = (label, ...content) => [h("dt", {}, label), h("dd", {}, ...content)];
+    const details = h("details", { class: `alert ${severity}`, "data-key": key, open: this.open.has(key), ontoggle: (event) => {
+      if (event.target.open) this.open.add(key); else this.open.delete(key);
+    } },
+    h("summary", {},
+      h("span", { class: "mark", "aria-hidden": "true" }, severityWords[severity]),
+      h("span", { class: "what" }, h("b", {}, alert.name), h("span", {}, summary ?? "")),
+      h("span", { class: "where" }, alertPlace(alert)),
+      h("span", { class: "since" }, h("span", { class: "word" }, say("severity_" + severity)), " ", say("sinceTime", instant(alert.fired_ms ?? alert.active_since_ms)))),
+    h("dl", {},
+      description ? fact(say("meaning"), description) : null,
+      rule ? fact(say("why"), say("becauseOf"), " ", h("code", {}, rule.query), rule.duration ? ` ${say("forDuration", span(rule.duration * 1000))}` : "", " ",
+        h("a", { class: "graph", href: `#/query?expr=${encodeURIComponent(moving(rule.query))}` }, say("graphIt"))) : null,
+      fact(say("value"), value),
+      alert.coverage_at_firing === undefined || alert.coverage_at_firing === null ? null : fact(say("coverageAtFiring"), percent(alert.coverage_at_firing, 1)),
+      alert.held ? fact(say("held"), say("heldWhy")) : null,
+      links(alert).length ? fact(say("place"), links(alert).flatMap(([text, href], index) => [index ? " · " : "", h("a", { href }, text)])) : null,
+      fact(say("labels"), Object.entries(alert.labels).filter(([name]) => name !== "alertname").map(([name, text]) => h("span", { class: "label" }, `${name}=${text}`))),
+      fact(say("told"), alert.deliveries.length ? alert.deliveries.map(({ receiver, state }) => `${receiver}: ${say("delivery_" + state)}`).join(", ") : say("toldNobody")),
+      Object.entries(annotations).filter(([name]) => !name.startsWith("bongsu_")).map(([name, text]) => fact(name, text))));
+    return details;
+  }
+
+  showReceivers(receivers) {
+    this.receivers.hidden = receivers.length === 0;
+    const text = JSON.stringify(receivers);
+    if (!receivers.length || text === this.receiverText) return;
+    this.receiverText = text;
+    const table = new Table({
+      caption: say("receivers"),
+      columns: [
+        this.column("name", say("receiver"), "name", ({ receiver }) => receiver.name),
+        this.column("delivered", say("delivered"), "num", ({ receiver }) => count(receiver.delivered)),
+        this.column("waiting", say("waitingEvents"), "num", ({ receiver }) => count(receiver.waiting)),
+        this.column("failed", say("failedAttempts"), "num", ({ receiver }) => count(receiver.failed)),
+        this.column("state", say("state"), "", ({ receiver }) => (receiver.failing ? `▲ ${receiver.last_failure ?? ""}` : say("fine"))),
+      ],
+    });
+    table.begin(receivers.map((receiver) => ({ id: receiver.name, receiver })));
+    this.receivers.replaceChildren(table.element);
+  }
+}
+
+function number(value) {
+  if (value === null || value === undefined) return dash;
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e15 || size < 1e-3) ? value.toExponential(2) : value.toLocaleString("en-US", { maximumFractionDigits: size < 10 ? 3 : size < 1000 ? 1 : 0 });
+}
