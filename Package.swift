@@ -171,8 +171,8 @@ let package = Package(
     program(
       "bongsu", "Aggregator/CLI",
       [
-        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuReports", argumentParser, httpClient, nioCore, nioHTTP1,
-        nioPosix, nioSSL,
+        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuQuery", "BongsuReports", "BongsuSeries", argumentParser,
+        httpClient, nioCore, nioHTTP1, nioPosix, nioSSL,
       ]),
 
     // Tests.
@@ -199,7 +199,7 @@ let package = Package(
         "BongsuAlerts", "BongsuAPI", "BongsuMetrics", "BongsuQuery", "BongsuReports", "BongsuSeries", "BongsuTestKit",
         "FixtureAggregator", httpClient, logging, nioCore, nioHTTP1, nioPosix,
       ]),
-    tests("CLITests", ["bongsu", "BongsuAPI", "BongsuReports", "FixtureAggregator"]),
+    tests("CLITests", ["bongsu", "BongsuAPI", "BongsuQuery", "BongsuReports", "BongsuSeries", "FixtureAggregator"]),
     tests("CodecTests", ["BongsuCodec", "BongsuModel", "BongsuTestKit"]),
     tests("DevicesTests", ["BongsuDevices", "BongsuSampling", "BongsuModel", "BongsuTestKit"]),
     tests(

@@ -65,6 +65,19 @@ struct AggregatorClient {
     return try await decoded(execute(request))
   }
 
+  /// Sends a form to `path` of the Prometheus API, since expressions may be longer than an address, and reads the answer.
+  ///
+  /// Throws `QueryRefusal` for what that API refuses.
+  func form<Value: Decodable>(
+    _ path: String, _ fields: [(name: String, value: String?)], as type: Value.Type = Value.self
+  ) async throws -> (value: Value, text: String) {
+    var request = request(path, [])
+    request.method = .POST
+    request.headers.replaceOrAdd(name: "Content-Type", value: "application/x-www-form-urlencoded")
+    request.body = .bytes(ByteBuffer(string: Self.encoded(fields)))
+    return try await decoded(execute(request))
+  }
+
   /// Asks for `path` and passes the answer on piece by piece.
   func stream(
     _ path: String, _ query: [(name: String, value: String?)], to body: (ByteBuffer) throws -> Void
@@ -82,8 +95,8 @@ struct AggregatorClient {
   }
 
   private func request(_ path: String, _ query: [(name: String, value: String?)]) -> HTTPClientRequest {
-    let pairs = query.compactMap { name, value in value.map { "\(name)=\(Self.escaped($0))" } }
-    var request = HTTPClientRequest(url: address + path + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&")))
+    let encoded = Self.encoded(query)
+    var request = HTTPClientRequest(url: address + path + (encoded.isEmpty ? "" : "?" + encoded))
     request.headers.add(name: "User-Agent", value: "bongsu/\(Release.version)")
     request.headers.add(name: "Accept", value: "application/json, */*")
     if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
@@ -114,6 +127,7 @@ struct AggregatorClient {
     guard !(200..<300).contains(response.status.code) else { return response }
     let body = try? await response.body.collect(upTo: 1 << 20)
     let bytes = body.map { Data($0.readableBytesView) } ?? Data()
+    if let refusal = try? JSONDecoder().decode(QueryRefusal.self, from: bytes) { throw refusal }
     guard let refusal = (try? JSONDecoder().decode(ErrorReport.self, from: bytes))?.error else {
       throw CommandFailure(
         "\(address) answered with status \(response.status.code) and no reason; is something else listening there?")
@@ -175,6 +189,11 @@ struct AggregatorClient {
       }
     }
     return "\(error)"
+  }
+
+  /// Names and values as an address or a form carries them; those without a value are left out.
+  private static func encoded(_ pairs: [(name: String, value: String?)]) -> String {
+    pairs.compactMap { name, value in value.map { "\(escaped(name))=\(escaped($0))" } }.joined(separator: "&")
   }
 
   /// Percent encoding of everything but letters, digits and a few marks.

@@ -15,11 +15,13 @@ struct BongsuCommand: AsyncParsableCommand {
       Example:
         bongsu status
         bongsu top factories --by power --watch
+        bongsu graph 'sum by (factory) (bongsu_gpu_power_watts)' --last 15m
         bongsu fleet check ops/fleets/korea.yaml
       """,
     version: "bongsu \(Release.version)",
     subcommands: [
-      StatusCommand.self, TopCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
+      StatusCommand.self, TopCommand.self, QueryCommand.self, GraphCommand.self, SeriesCommand.self, LabelsCommand.self,
+      AlertsCommand.self, NodesCommand.self, GapsCommand.self,
       JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])

@@ -7,7 +7,8 @@ import Testing
   static let commands = [
     [], ["status"], ["top"], ["nodes"], ["nodes", "list"], ["nodes", "show"], ["nodes", "revoke"], ["join-token"],
     ["join-token", "create"], ["join-token", "list"], ["join-token", "revoke"], ["token"], ["token", "create"],
-    ["token", "list"], ["token", "revoke"], ["export"], ["fleet"],
+    ["token", "list"], ["token", "revoke"], ["export"], ["query"], ["graph"], ["series"],
+    ["labels"], ["fleet"],
     ["fleet", "check"], ["fleet", "show"], ["rules"], ["rules", "check"], ["rules", "test"],
   ]
 
@@ -39,6 +40,13 @@ import Testing
       ["token", "create", "--name", "a", "--role", "root"], ["token", "create", "--name", "a", "--expires", "soon"],
       ["token", "create", "--name", "a", "--role", "admin", "--match", "factory=\"a\""],
       ["token", "create", "--name", "a", "--expires", "4000d"],
+      ["query"], ["query", "1", "--time", "soon"], ["query", "1", "--time", "-1h", "--last", "1h"],
+      ["query", "1", "--last", "soon"], ["query", "1", "--last", "0s"], ["query", "1", "--step", "5s"],
+      ["query", "1", "--last", "1h", "--step", "0"], ["query", "1", "--start", "5", "--last", "1h"],
+      ["query", "1", "--end", "now"], ["query", "1", "--start", "now", "--end", "5"],
+      ["query", "1", "--format", "xml"], ["graph"], ["graph", "1", "--limit", "27"], ["graph", "1", "--width", "39"],
+      ["graph", "1", "--height", "3"], ["series"], ["series", "x", "--limit", "0"], ["labels", "0x"],
+      ["labels", "--limit", "0"],
     ])
   func wrongUsage(arguments: [String]) async throws {
     let ended = try await run(arguments)
