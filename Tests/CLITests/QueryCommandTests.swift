@@ -102,7 +102,7 @@ import Testing
     #expect(ended.status == 0 && lines[0] == "bongsu_gpu_power_watts")
     #expect(lines[1].hasPrefix("1.5 kW +") && lines[8].hasPrefix("0.0 kW +"), "\(ended.output)")
     #expect(lines[1...8].contains { $0.contains("bbbbbbbb") } && lines[1...8].contains { $0.contains("aaaaaaaa") })
-    #expect(lines[10].contains("09:30:20") && lines.allSatisfy { $0.count <= 100 })
+    #expect(lines[10].contains("09:30:30") && lines.allSatisfy { $0.count <= 100 })
     #expect(lines[11].hasPrefix("  SERIES") && lines[12].hasPrefix("a {gpu=\"1\"}  1.250 kW  1.250 kW  1.250 kW"))
     #expect(lines[13] == "b {gpu=\"0\"}   460.0 W   400.0 W   430.0 W   460.0 W")
     #expect(ended.output.hasSuffix("2026-11-21T09:30:00Z to 2026-11-21T09:31:00Z, every 1 s\n"))
