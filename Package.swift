@@ -244,7 +244,7 @@ let package = Package(
         "BongsuTestKit",
       ]),
     tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
-    tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries"]),
+    tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries", logging]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests("RingTests", ["BongsuRing", "BongsuTestKit"]),
     tests("SamplingTests", ["BongsuSampling", "BongsuDevices", "BongsuModel"]),

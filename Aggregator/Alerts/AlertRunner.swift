@@ -8,9 +8,12 @@ internal import Synchronization
 /// has it delivered.
 ///
 ///     tick closed ──▶ thread: evaluate ─▶ save (one transaction) ─▶ each receiver's queue ─▶ POST
+///                        │      ▲
+///                        ▼      │ state and transitions
+///                     slow thread: groups that read more than what is in memory
 ///
-/// Evaluation and saving have a thread of their own; receivers are tasks, each with its own queue, so that none waits for
-/// another.
+/// Evaluation and saving have a thread of their own, groups that read every GPU or the store another; receivers are
+/// tasks, each with its own queue, so that none waits for another.
 ///
 /// Thread rule: ``run()`` once; everything else from any thread.
 public final class AlertRunner: Sendable {
@@ -53,6 +56,8 @@ public final class AlertRunner: Sendable {
     var time: Int64?
     var done: [Int64] = []
     var reloads: [CheckedContinuation<RuleFileFailures?, Never>] = []
+    /// What the slow thread has evaluated.
+    var evaluated: [GroupEvaluation] = []
     var isStopping = false
   }
 
@@ -62,6 +67,7 @@ public final class AlertRunner: Sendable {
   private let logger: Logger
   private let inbox = Mutex(Inbox())
   private let bell = DispatchSemaphore(value: 0)
+  private let slow = SlowGroups()
   private let published: Mutex<Snapshot>
   private let deliverers: [Deliverer]
   private let externalLabels: [String: String]
@@ -137,6 +143,11 @@ public final class AlertRunner: Sendable {
     // Expressions are evaluated recursively; see QueryLimits.expressionDepthMax.
     thread.stackSize = 16 << 20
     thread.start()
+    let inputs = inputs
+    let slowEnded = slow.start(inputs) { [weak self] evaluation in
+      self?.inbox.withLock { $0.evaluated.append(evaluation) }
+      self?.bell.signal()
+    }
     await withTaskGroup(of: Void.self) { group in
       for deliverer in deliverers { group.addTask { await deliverer.run() } }
       if deliverers.isEmpty {
@@ -146,8 +157,12 @@ public final class AlertRunner: Sendable {
     }
     inbox.withLock { $0.isStopping = true }
     bell.signal()
-    // Not cancellable: the thread ends by itself within one evaluation.
-    await Task.detached { for await _ in ended.stream {} }.value
+    slow.stop()
+    // Not cancellable: the threads end by themselves within one evaluation.
+    await Task.detached {
+      for await _ in ended.stream {}
+      for await _ in slowEnded {}
+    }.value
   }
 
   // MARK: - start
@@ -177,8 +192,8 @@ public final class AlertRunner: Sendable {
     var core = AlertingCore(engine: engine, savedCoverage: saved.coverage)
     core.orphans = orphans
     await restoreDeliverers(saved, engine, &core)
-    inputs.prepare(engine.namesRead)
-    published.withLock { $0.groups = engine.groups }
+    prepareReading(&core)
+    published.withLock { [groups = core.engine.groups] in $0.groups = groups }
     return core
   }
 
@@ -224,40 +239,41 @@ public final class AlertRunner: Sendable {
         return work
       }
       core.change.doneEvents += work.done
-      for continuation in work.reloads { continuation.resume(returning: reload(&core)) }
+      for evaluation in work.evaluated {
+        core.engine.takeBack(evaluation.engine)
+        take(evaluation, &core)
+      }
+      core.reloads += work.reloads
+      // A group that is being evaluated has to be back before its rules can change.
+      if !core.reloads.isEmpty, !core.engine.isLending {
+        let failures = reload(&core)
+        for continuation in core.reloads { continuation.resume(returning: failures) }
+        core.reloads = []
+      }
       if let time = work.time { evaluate(&core, at: time) }
       save(&core)
       publish(core)
-      if work.isStopping { return }
+      if work.isStopping {
+        for continuation in core.reloads { continuation.resume(returning: nil) }
+        return
+      }
     }
   }
 
   private func evaluate(_ core: inout AlertingCore, at time: Int64) {
     let coverage = inputs.circumstances(.empty).coverage
     core.noteTick(time, coverage: coverage, holdMilliseconds: configuration.restartHoldMilliseconds)
-    let clock = ContinuousClock()
+    if core.time == nil { try? inputs.source.written.append(core.engine.standingSeries, at: time - 1) }
     for group in core.engine.due(at: time) {
-      var seconds: [Double] = []
-      for rule in core.engine.groups[group].state.group.rules.indices {
-        let start = clock.now
-        let failuresBefore = core.engine.groups[group].health[rule].failures
-        let errorBefore = core.engine.groups[group].health[rule].lastError
-        core.take(
-          core.engine.evaluate(
-            group, rule, at: time, over: inputs.source, isAfterRestart: core.isAfterRestart,
-            circumstances: inputs.circumstances
-          ) { outputs in try inputs.source.written.append(outputs, at: time) })
-        let taken = start.duration(to: clock.now)
-        seconds.append(Double(taken.components.seconds) + Double(taken.components.attoseconds) * 1e-18)
-        core.evaluations += 1
-        let health = core.engine.groups[group].health[rule]
-        core.failures += health.failures - failuresBefore
-        if let error = health.lastError, error != errorBefore {
-          let name = core.engine.groups[group].state.group.rules[rule].name
-          logger.warning("rule '\(name)' of group '\(core.engine.groups[group].state.group.name)' failed: \(error)")
-        }
+      if core.engine.groups[group].isSlow {
+        guard core.reloads.isEmpty else { continue }
+        slow.evaluate(core.engine.lend(group), at: time, isAfterRestart: core.isAfterRestart)
+        continue
       }
-      core.engine.finish(group, at: time, seconds: seconds)
+      var evaluation = GroupEvaluation(engine: core.engine)
+      evaluation.run(group, at: time, inputs, isAfterRestart: core.isAfterRestart)
+      core.engine = evaluation.engine
+      take(evaluation, &core)
     }
     if time - core.tidiedAt >= 60_000 {
       inputs.source.written.forgetEnded(at: time)
@@ -265,6 +281,20 @@ public final class AlertRunner: Sendable {
     }
     if !core.isAfterRestart, !core.orphans.isEmpty { endOrphans(&core, at: time) }
     core.time = time
+  }
+
+  private func take(_ evaluation: GroupEvaluation, _ core: inout AlertingCore) {
+    core.take(evaluation.transitions, changed: evaluation.changed)
+    core.evaluations += evaluation.evaluations
+    core.failures += evaluation.failures
+    for line in evaluation.complaints { logger.warning("\(line)") }
+  }
+
+  /// Has what rules read kept in memory, and sorts out the groups that read more.
+  private func prepareReading(_ core: inout AlertingCore) {
+    inputs.prepare(core.engine.namesRead)
+    let live = inputs.source.live
+    core.engine.sortGroups { live.canHold(name: $0) }
   }
 
   /// Alerts whose rules went away while the aggregator was down are over.
@@ -291,7 +321,7 @@ public final class AlertRunner: Sendable {
       core.take(transitions)
       let kept = Set(core.engine.groups.flatMap { $0.keys.map(\.text) })
       for key in gone where !kept.contains(key) { core.change.alerts[key] = [] }
-      inputs.prepare(core.engine.namesRead)
+      prepareReading(&core)
       for remark in loaded.remarks { logger.warning("rules: \(remark)") }
       core.loadFailures = []
       published.withLock { $0.remarks = loaded.remarks }

@@ -85,6 +85,13 @@ public struct AlertingState: Sendable {
   /// Alerts that are pending or firing.
   public var active: [Alert] { alerts.filter { $0.phase != .inactive } }
 
+  /// Since when alerts fire without their reason, by alert: what changes without a transition.
+  var timers: [LabelSet: Int64] {
+    var timers: [LabelSet: Int64] = [:]
+    for alert in alerts where alert.phase == .firing { timers[alert.labels] = alert.keepsFiringSince }
+    return timers
+  }
+
   /// Applies the result of one evaluation at `time`, in milliseconds.
   ///
   /// On a failure the state is as before, but that too many alerts clear it, as in Prometheus. `isHeld` is asked about an

@@ -26,9 +26,18 @@ public struct RuleGroupState: Sendable {
   /// Per rule; recording rules have an empty one.
   public private(set) var alerting: [AlertingState]
   private var written: [[LabelSet: Bool]]
+  /// Of labels and of annotations, by rule.
+  private let templates: [(labels: [ParsedTemplate], annotations: [ParsedTemplate])]
 
   public init(_ group: RuleGroup) {
     self.group = group
+    templates = group.rules.map { rule in
+      guard case .alerting(let name) = rule.kind else { return ([], []) }
+      return (
+        rule.labels.map { ParsedTemplate($0.value, alert: name) },
+        rule.annotations.map { ParsedTemplate($0.value, alert: name) }
+      )
+    }
     alerting = Array(repeating: AlertingState(), count: group.rules.count)
     written = Array(repeating: [:], count: group.rules.count)
   }
@@ -107,13 +116,14 @@ public struct RuleGroupState: Sendable {
     _ isHeld: (AlertingState.Alert) -> Bool, _ coverage: (LabelSet) -> Double?
   ) throws -> [Output] {
     let candidates = vector.map { sample in
+      let subject = expander.subject(sample)
       var labels = sample.labels.withoutMetricName
-      for label in rule.labels {
-        labels = labels.setting(label.name, to: expander.expand(label.value, alert: rule.name, sample))
+      for (label, template) in zip(rule.labels, templates[index].labels) {
+        labels = labels.setting(label.name, to: expander.expand(template, subject))
       }
       labels = labels.setting("alertname", to: rule.name)
-      let annotations = rule.annotations.map {
-        Label(name: $0.name, value: expander.expand($0.value, alert: rule.name, sample))
+      let annotations = zip(rule.annotations, templates[index].annotations).map { annotation, template in
+        Label(name: annotation.name, value: expander.expand(template, subject))
       }
       return AlertingState.Candidate(labels: labels, annotations: annotations, value: sample.value)
     }
@@ -121,10 +131,15 @@ public struct RuleGroupState: Sendable {
       candidates, at: time, holdMilliseconds: rule.holdMilliseconds,
       keepFiringMilliseconds: rule.keepFiringMilliseconds,
       limit: group.limit > 0 ? group.limit : AlertLimits.alertsPerRuleMax, isHeld: isHeld, coverage: coverage)
+    return alertSeries(index)
+  }
+
+  /// The `ALERTS` and `ALERTS_FOR_STATE` of rule number `index` as it stands.
+  func alertSeries(_ index: Int) -> [Output] {
     var outputs: [Output] = []
     for alert in alerting[index].active {
       // A label whose template came out empty is not part of the alert, but its series carries the template itself.
-      let labels = LabelSet(rule.labels + alert.labels.allLabels)
+      let labels = LabelSet(group.rules[index].labels + alert.labels.allLabels)
       let state = labels.named("ALERTS").setting("alertstate", to: alert.phase.rawValue)
       outputs.append(Output(labels: state, value: 1))
       let since = Double(alert.activeSince.flooredSeconds)

@@ -2,6 +2,7 @@ internal import BongsuCodec
 internal import BongsuMetrics
 internal import BongsuModel
 internal import BongsuRecordLog
+internal import BongsuRollup
 internal import BongsuWire
 
 /// What a restart found.
@@ -54,7 +55,10 @@ extension Shard {
         if let problem { report.damage.append(problem) }
       }
     }
-    for index in sessions.indices { host.forgetJournal(index) }
+    for index in sessions.indices {
+      host.forgetJournal(index)
+      host.recall(index)
+    }
     return report
   }
 
@@ -124,6 +128,15 @@ extension ShardHost {
     }
     nodes[index].journalBase = base
     keepNewest(block, index)
+  }
+
+  /// Silence is estimated from the newest stored row, not from that of the checkpoint: power that fell between them
+  /// would come back for a moment, and raise alarms.
+  mutating func recall(_ index: Int) {
+    guard let layout = nodes[index].layoutIndex(nodes[index].liveLayout), !nodes[index].row.isEmpty else { return }
+    let shape = nodes[index].layouts[layout].shape
+    let (id, row) = (nodes[index].id, nodes[index].row)
+    rollup.recall(id, layout: shape.layout, row.span, at: Tick(unixMilliseconds: nodes[index].liveTick))
   }
 
   /// What was written by an earlier process cannot be relied on: sessions begin anew, and with them names, layouts and

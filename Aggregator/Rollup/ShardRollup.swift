@@ -206,7 +206,7 @@ public struct ShardRollup: Sendable {
   }
 
   /// Keeps what a silence will be estimated from.
-  private mutating func remember(_ position: Int, _ activity: RowKernel.Activity, _ power: NodePower, at time: Int64) {
+  mutating func remember(_ position: Int, _ activity: RowKernel.Activity, _ power: NodePower, at time: Int64) {
     let gpus = Int64(members[position].gpus)
     members[position].lastMilliwatts = power.total
     members[position].lastGPUMilliwatts = activity.gpuMilliwatts &+ power.missingGPU

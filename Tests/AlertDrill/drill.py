@@ -5,7 +5,8 @@ Two factories of simulated nodes whose power is the same in every run. One timel
 
     20  east draws 20 % more within 5 s: the forecast of its contract and the ramp fire, once each
         the aggregator is killed while both fire and a third waits out its `for`; nothing is told anew, the timer goes on
-    --  Alertmanager goes away for --outage seconds; what happens meanwhile arrives afterwards, in order
+    --  Alertmanager goes away for --outage seconds, within which the aggregator is killed once more; what happens
+        meanwhile arrives afterwards, in order
     65  east is back at what it was: the forecast ends, the ramp down fires; a minute later both ramps are over
     75  30 % of the agents of west, whose hall is above its limit, vanish: the alert of the hall stays, that of coverage
         comes, sudden loss does not
@@ -212,13 +213,18 @@ class Drill:
         self.relay.close()
         self.alertmanager.stop()
         began = time.monotonic()
+        name = f"alertmanager:http://127.0.0.1:{self.relay.port}"
         self.wait(
             "a brief alert came and went while Alertmanager is away",
             lambda: [fires for _, name, fires in self.aggregator.news() if name == BLIP] == [True, False], 120)
+        self.aggregator.program.kill()
+        self.aggregator.start()
+        self.wait("the aggregator was killed and answers again, its events are on disk", self.aggregator.ready)
+        self.wait("and wait", lambda: self.aggregator.receivers()[name]["waiting"] >= 4)
         self.wait(
             f"{self.options.outage} s are over", lambda: time.monotonic() - began >= self.options.outage,
             self.options.outage + 10)
-        receiver = self.aggregator.receivers()[f"alertmanager:http://127.0.0.1:{self.relay.port}"]
+        receiver = self.aggregator.receivers()[name]
         self.check(
             f"the aggregator says that {receiver['waiting']} events wait and why: {receiver['last_failure']}",
             receiver["failing"] and receiver["waiting"] >= 4, receiver)

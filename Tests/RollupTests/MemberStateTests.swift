@@ -48,6 +48,39 @@ struct MemberStateTests {
     }
   }
 
+  @Test("silence after a restart is estimated from the newest stored row, also where the saved state is older")
+  func recalled() throws {
+    let plan = RollupPlan(SmallFleet.tree)
+    let layout = RowLayout.node(gpus: 2, interval: .second, hasMeter: false, hasCounter: false)
+    func row(_ milliwatts: Int64) -> [Int64] {
+      layout.columns.map { $0.id == .gpuPower ? milliwatts : 0 }.flatMap { [$0, $0] }
+    }
+    let id = NodeID("stray-1")!
+    var old = ShardRollup(plan, first: SmallFleet.start, keepsSketches: false)
+    var levels = LevelRollup(plan)
+    var frame = LeafFrame(tick: SmallFleet.start)
+    let member = old.join(id, layout: layout)
+    #expect(old.add(member, at: SmallFleet.start, row: row(500_000).span) == .added)
+    old.close(into: &frame)
+    func estimate(_ recall: (inout ShardRollup) -> Void) -> Int64 {
+      var new = ShardRollup(plan, first: SmallFleet.start.advanced(by: 20, of: .second), keepsSketches: false)
+      for state in old.memberStates { new.restore(state) }
+      recall(&new)
+      new.close(into: &frame)
+      return levels.close([frame]).nation.field(.missingGPUPower, 0)
+    }
+    let before = estimate { _ in }
+    #expect(before == 1_000_000)
+    let newer = SmallFleet.start.advanced(by: 5, of: .second)
+    #expect(estimate { $0.recall(id, layout: layout, row(300_000).span, at: newer) } == 600_000)
+    let older = SmallFleet.start.advanced(by: -5, of: .second)
+    #expect(estimate { $0.recall(id, layout: layout, row(300_000).span, at: older) } == before)
+    #expect(estimate { $0.recall(NodeID("stray-2")!, layout: layout, row(300_000).span, at: newer) } == before)
+    let wider = RowLayout.node(gpus: 3, interval: .second, hasMeter: false, hasCounter: false)
+    let wide = [Int64](repeating: 300_000, count: wider.width)
+    #expect(estimate { $0.recall(id, layout: wider, wide.span, at: newer) } == before)
+  }
+
   @Test("energy counters follow their GPUs when these change places, and a new GPU starts afresh")
   func changedPlaces() throws {
     let plan = RollupPlan(SmallFleet.tree)

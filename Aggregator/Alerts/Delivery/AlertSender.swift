@@ -111,10 +111,31 @@ final class AlertSender: Sendable {
       }
     }
     if let error = error as? NIOConnectionError, let first = error.connectionErrors.first?.error as? IOError {
-      return "no connection to \(error.host):\(error.port), errno \(first.errnoCode)"
+      return "no connection to \(error.host):\(error.port): \(Self.words(errno: first.errnoCode))"
+    }
+    if let error = error as? IOError {
+      return "no connection to \(settings.url): \(Self.words(errno: error.errnoCode))"
+    }
+    if let error = error as? NIOSSLError, case .handshakeFailed(let cause) = error { return handshake(cause, settings) }
+    if let error = error as? NIOSSLExtraError, error == .failedToValidateHostname {
+      return "the certificate is for another host than that of \(settings.url)"
     }
     if error is HTTPParserError { return "the answer is no HTTP: \(error)" }
     return String("\(error)".prefix(200))
+  }
+
+  private static func words(errno code: CInt) -> String {
+    POSIXErrorCode(rawValue: code).map { POSIXError($0).localizedDescription } ?? "errno \(code)"
+  }
+
+  /// What was wrong when both sides began to speak TLS. The library tells its reason and a place in its own source.
+  private static func handshake(_ cause: BoringSSLError, _ settings: ReceiverSettings) -> String {
+    let text = "\(cause)"
+    if text.contains("CERTIFICATE_VERIFY_FAILED") {
+      return "the certificate is expired or signed by nobody in \(settings.tls.authorityFile ?? "the system's list")"
+    }
+    let reason = text.components(separatedBy: "OPENSSL_internal:").dropFirst().first?.split(separator: " ").first
+    return "no TLS with \(settings.url): \(reason.map(String.init) ?? "the handshake failed")"
   }
 
   private static func tls(_ settings: ReceiverSettings) throws -> TLSConfiguration {

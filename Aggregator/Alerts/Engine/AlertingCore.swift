@@ -7,6 +7,8 @@ struct AlertingCore: Sendable {
   var change = AlertingChange()
   /// Of this evaluation.
   var transitions: [AlertTransition] = []
+  /// Who waits for rules to be read again.
+  var reloads: [CheckedContinuation<RuleFileFailures?, Never>] = []
   /// Saved alerts of rules that are gone.
   var orphans: [SavedAlert] = []
   var time: Int64?
@@ -42,11 +44,11 @@ struct AlertingCore: Sendable {
     }
   }
 
-  /// Takes transitions, and with them the state of their rules, to be saved.
-  mutating func take(_ new: [AlertTransition]) {
-    guard !new.isEmpty else { return }
+  /// Takes transitions, and with them the state of their rules and of `others`, to be saved.
+  mutating func take(_ new: [AlertTransition], changed others: Set<String> = []) {
+    guard !new.isEmpty || !others.isEmpty else { return }
     transitions += new
-    let rules = Set(new.map(\.rule))
+    let rules = others.union(new.map(\.rule))
     for group in engine.groups {
       for (rule, key) in group.keys.enumerated() where rules.contains(key.text) {
         change.alerts[key.text] = group.state.alerting[rule].alerts.map { SavedAlert(rule: key.text, alert: $0) }

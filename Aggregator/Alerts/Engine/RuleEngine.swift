@@ -27,6 +27,10 @@ public struct RuleEngine: Sendable {
     public internal(set) var seconds = 0.0
     /// What rules are called where their alerts are saved; by rule.
     public let keys: [RuleKey]
+    /// Whether the group reads more than what is in memory, and so is evaluated apart from the others.
+    public internal(set) var isSlow = false
+    /// Whether the group is being evaluated elsewhere.
+    public internal(set) var isLent = false
   }
 
   /// What is known of the data behind an alert, for rules that hold their alerts while data is missing.
@@ -42,7 +46,7 @@ public struct RuleEngine: Sendable {
     }
   }
 
-  public private(set) var groups: [Group] = []
+  public internal(set) var groups: [Group] = []
   public let defaultIntervalMilliseconds: Int64
   public let environment: TemplateEnvironment
   private let engine: QueryEngine
@@ -121,12 +125,21 @@ public struct RuleEngine: Sendable {
     return byRule.values.flatMap(\.self)
   }
 
+  /// The `ALERTS` of restored alerts, which rules with a lower threshold to end look at: to be written before the first
+  /// evaluation.
+  public var standingSeries: [RuleGroupState.Output] {
+    groups.flatMap { group in group.state.group.rules.indices.flatMap { group.state.alertSeries($0) } }
+  }
+
   /// Metric names that the rules read, each with how far back at most, milliseconds. Selectors that name no metric give
   /// nothing.
   public var namesRead: [String: Int64] {
     var names: [String: Int64] = [:]
+    var allNamed = true
     for group in groups {
-      for rule in group.state.group.rules { rule.expression.collectNames(reachingBack: 0, into: &names) }
+      for rule in group.state.group.rules {
+        rule.expression.collectNames(reachingBack: 0, into: &names, allNamed: &allNamed)
+      }
     }
     return names
   }
@@ -136,6 +149,7 @@ public struct RuleEngine: Sendable {
   /// Groups whose turn it is when the data is complete up to `time`, in order.
   public func due(at time: Int64) -> [Int] {
     groups.indices.filter { index in
+      guard !groups[index].isLent else { return false }
       let interval = groups[index].intervalMilliseconds
       guard let last = groups[index].lastEvaluation else { return true }
       return time > last && time.flooredDivision(by: interval) > last.flooredDivision(by: interval)

@@ -4,7 +4,7 @@ internal import Synchronization
 /// The series that rules write: results of recording rules, `ALERTS` and `ALERTS_FOR_STATE`. Kept in memory for a while,
 /// so that rules, graphs and people can read them; what must survive a restart is saved elsewhere.
 ///
-/// Thread rule: one thread writes, any reads.
+/// Thread rule: any thread; each series is written by one.
 public final class RuleSeries: SeriesSource {
   /// Why a sample was not taken.
   public enum Refusal: Error, Sendable, Hashable, CustomStringConvertible {

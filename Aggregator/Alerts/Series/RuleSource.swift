@@ -8,6 +8,9 @@ public struct RuleSource: SeriesSource {
   /// `nil`: there is nothing else.
   public let others: (any SeriesSource)?
 
+  /// What every alerting rule writes; belongs to the rules even while there are no alerts.
+  static let alertNames: Set<String> = ["ALERTS", "ALERTS_FOR_STATE"]
+
   public init(live: TickSeries, written: RuleSeries, others: (any SeriesSource)?) {
     self.live = live
     self.written = written
@@ -19,7 +22,9 @@ public struct RuleSource: SeriesSource {
     if let exact = names.lazy.compactMap(\.exactValues).first {
       let wanted = exact.filter { candidate in names.allSatisfy { $0.matches(candidate) } }
       if wanted.allSatisfy({ live.canHold(name: $0) }) { return try live.visitSeries(selection, visit) }
-      if wanted.allSatisfy({ written.canHold(name: $0) }) { return try written.visitSeries(selection, visit) }
+      if wanted.allSatisfy({ Self.alertNames.contains($0) || written.canHold(name: $0) }) {
+        return try written.visitSeries(selection, visit)
+      }
     }
     var found: [(labels: LabelSet, samples: SampleBuffer)] = []
     var seen: Set<LabelSet> = []

@@ -1,0 +1,20 @@
+public import BongsuModel
+
+extension ShardRollup {
+  /// Takes the newest row that an earlier process stored of a restored member, newer than what its state was saved with:
+  /// what its silence is estimated from until it delivers again. The row is counted nowhere, its tick is over.
+  ///
+  /// Members that are not restored, and rows older than their newest, are left alone. `row` has the shape of `layout`.
+  public mutating func recall(_ id: NodeID, layout: RowLayout, _ row: borrowing Span<Int64>, at tick: Tick) {
+    guard let number = memberByID[id] else { return }
+    let position = Int(number.position)
+    let program = RowProgram(layout)
+    let time = tick.unixMilliseconds
+    guard members[position].meter == nil, program.offsets.gpus == members[position].gpus,
+      time > members[position].lastTick
+    else { return }
+    let activity = RowKernel.activity(
+      row, program.offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
+    remember(position, activity, NodePower(activity, members[position], at: time), at: time)
+  }
+}
