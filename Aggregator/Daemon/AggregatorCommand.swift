@@ -5,6 +5,7 @@ import BongsuEnrolment
 import BongsuFleet
 import BongsuIngest
 import BongsuMetrics
+import BongsuModel
 import BongsuProcess
 import BongsuStore
 import BongsuTransport
@@ -81,6 +82,14 @@ struct AggregatorCommand: AsyncParsableCommand {
   var shards = 1
 
   @Option(
+    name: .customLong("rollup-interval"),
+    help: """
+      Milliseconds between rollups, 100 to 1000, a divisor of 1000: how often rules can look at power. Below 1000 for up \
+      to 2,000 GPUs whose agents sample as often.
+      """)
+  var rollupInterval = 1000
+
+  @Option(
     name: .customLong("journal-bytes"),
     help: """
       Bytes of journal to keep: the raw history, oldest first out. (default: half of what the disk has free at the start, \
@@ -150,6 +159,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     guard (1...IngestLimits.shardsMax).contains(shards) else {
       throw ValidationError("--shards is \(shards), must be 1 to \(IngestLimits.shardsMax)")
     }
+    guard (100...1000).contains(rollupInterval), 1000 % rollupInterval == 0 else {
+      throw ValidationError(
+        "--rollup-interval is \(rollupInterval), must be a divisor of 1000 from 100 to 1000, such as 100")
+    }
     if let journalBytes, journalBytes < Int64(IngestLimits.segmentBytes) {
       throw ValidationError(
         "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
@@ -176,6 +189,7 @@ struct AggregatorCommand: AsyncParsableCommand {
     var ingest = IngestConfiguration(
       listen: listen.map { "tcp://\($0)" }, journalDirectory: "\(data)/journal", connectionsMax: connections)
     ingest.shards = shards
+    if let interval = TickInterval(milliseconds: rollupInterval) { ingest.rollupInterval = interval }
     let context = try Context(ioThreads: listen.count)
     let isBeyondLoopback = !listen.allSatisfy(\.isLoopback)
     let isSecure = secure || (isBeyondLoopback && !allowInsecureListen)

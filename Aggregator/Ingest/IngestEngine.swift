@@ -18,6 +18,8 @@ public struct IngestConfiguration: Sendable {
   public var journalDirectory: String
   /// Shards; each takes a thread and a journal. Fixed for the life of a data directory.
   public var shards = 1
+  /// Distance between closed ticks; divides one second. Agents that sample more often are averaged over it.
+  public var rollupInterval = TickInterval.second
   /// Connections before listeners pause; each takes an equal part.
   public var connectionsMax: Int
   /// Time between two checkpoints, milliseconds.
@@ -79,7 +81,8 @@ public final class IngestEngine: Sendable {
     self.onFailure = onFailure
     counters = IngestCounters(registry)
     plan = RollupPlan(tree)
-    collector = TickCollector(plan: plan, shardCount: configuration.shards)
+    collector = TickCollector(
+      plan: plan, interval: configuration.rollupInterval, shardCount: configuration.shards)
   }
 
   /// How far the core is.

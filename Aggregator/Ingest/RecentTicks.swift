@@ -5,11 +5,12 @@ internal import Synchronization
 /// The ticks of the last minutes on every level, so that questions about now need no disk. Late rows are in them.
 ///
 /// Racks are kept of the newest tick only: they are most of a tick's memory. Bounded by ``IngestLimits/recentTicksMax``
-/// ticks and ``IngestLimits/recentTickBytesMax`` bytes, of which the oldest go first; the newest always stays.
+/// seconds and ``IngestLimits/recentTickBytesMax`` bytes, of which the oldest go first; the newest always stays.
 ///
 /// Thread rule: from any thread. Answers share memory with what is kept, and copy nothing.
 public final class RecentTicks: Sendable {
   private let state = Mutex(State())
+  private let ticksMax: Int
 
   fileprivate struct State {
     /// Ascending.
@@ -19,7 +20,10 @@ public final class RecentTicks: Sendable {
     var bytes = 0
   }
 
-  init() {}
+  /// Ticks that are `interval` apart.
+  init(interval: TickInterval = .second) {
+    ticksMax = IngestLimits.recentTicksMax * max(1, 1000 / Int(interval.milliseconds))
+  }
 
   /// The newest tick, racks included; `nil` before the first.
   public var newest: ClosedTick? { state.withLock { $0.newest } }
@@ -59,7 +63,7 @@ public final class RecentTicks: Sendable {
       state.bytes += slim.byteCount
       var excess = 0
       while state.ticks.count - excess > 1,
-        state.ticks.count - excess > IngestLimits.recentTicksMax || state.bytes > IngestLimits.recentTickBytesMax
+        state.ticks.count - excess > ticksMax || state.bytes > IngestLimits.recentTickBytesMax
       {
         state.bytes -= state.ticks[excess].byteCount
         excess += 1

@@ -157,9 +157,9 @@ struct ShardParts {
     journal = JournalThread(
       log: log, disk: disk, batches: batchConsumer, commits: commitProducer, slots: slots, counters: counters,
       onFailure: onFailure)
-    let now = Tick(unixMilliseconds: WallClock.unixMilliseconds()).aligned(to: .second)
+    let now = Tick(unixMilliseconds: WallClock.unixMilliseconds()).aligned(to: configuration.rollupInterval)
     let host = ShardHost(
-      rollup: ShardRollup(plan, first: now, keepsSketches: false),
+      rollup: ShardRollup(plan, interval: configuration.rollupInterval, first: now, keepsSketches: false),
       journal: JournalFeed(
         slots: slots, ring: batchProducer, nextRecord: nextRecord, segmentBytesMax: configuration.segmentBytes),
       replies: lanes, pool: pool, counters: counters)

@@ -29,10 +29,10 @@ final class TickCollector: Sendable {
     var newest: RollupSnapshot?
   }
 
-  init(plan: RollupPlan, shardCount: Int) {
+  init(plan: RollupPlan, interval: TickInterval = .second, shardCount: Int) {
     self.shardCount = shardCount
-    state = Mutex(State(levels: LevelRollup(plan), energy: EnergyTotals(plan)))
-    recent = RecentTicks()
+    state = Mutex(State(levels: LevelRollup(plan, interval: interval), energy: EnergyTotals(plan)))
+    recent = RecentTicks(interval: interval)
   }
 
   /// The newest tick that all shards have closed; `nil` before the first.

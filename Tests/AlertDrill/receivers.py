@@ -26,7 +26,8 @@ RULES = """groups:
     interval: 1s
     rules:
       - alert: Broken
-        expr: label_replace(factory:bongsu_power_total_watts:sum, "factory", "same", "factory", ".*")
+        # Two series that become one, which is an error.
+        expr: label_replace(label_replace(vector(1), "a", "x", "", "") or vector(2), "a", "same", "", "")
       - alert: Kept
         expr: vector(1)
         for: 1h
