@@ -1,4 +1,5 @@
 import BongsuAlerts
+import BongsuSeries
 import Foundation
 import Testing
 
@@ -91,6 +92,24 @@ struct ScriptTests {
   func promtoolAgrees(verb: String, script: String, status: Int32) throws {
     let path = Scripts.root.appendingPathComponent(script).path
     #expect(try Scripts.promtoolStatus([verb, "rules", path]) == status)
+  }
+
+  @Test("every shipped alert says what it is, what to do and how bad it is, and is in a script")
+  func shippedRules() throws {
+    let file = try RuleFile.parse(ShippedRules.text, path: ShippedRules.path).get()
+    let alerts = file.groups.flatMap(\.rules).filter { $0.kind == .alerting($0.name) }
+    #expect(alerts.count >= 28)
+    let scripts = try Scripts.passing.filter { $0.contains("/shipped_") }
+      .map { try String(contentsOf: Scripts.root.appendingPathComponent($0), encoding: .utf8) }.joined()
+    for alert in alerts {
+      let annotations = Dictionary(alert.annotations.map { ($0.name, $0.value) }) { $1 }
+      for name in ["summary", "description", "runbook"] {
+        #expect(annotations[name]?.isEmpty == false, "\(alert.name) has no \(name)")
+      }
+      let severity = alert.labels.first { $0.name == "severity" }?.value
+      #expect(["info", "warning", "critical"].contains(severity), "\(alert.name) has severity \(severity ?? "none")")
+      #expect(scripts.contains("alertname=\"\(alert.name)\""), "\(alert.name) is in no script")
+    }
   }
 
   @Test("a failed expectation shows expression, time, what was expected and what came")

@@ -177,7 +177,9 @@ def bongsu(options, folder, nodes, interval, trials):
         words = [
             f"{options.bin}/bongsu-aggregator", "--fleet", fleet, "--data", f"{folder}/data", "--listen",
             f"127.0.0.1:{ingest}", "--http", f"127.0.0.1:{http}", "--rules", f"{folder}/rules.yaml", "--alertmanager",
-            f"http://127.0.0.1:{receiver.port}", "--rollup-interval", "100" if interval == "100ms" else "1000"]
+            f"http://127.0.0.1:{receiver.port}"]
+        if interval == "100ms":
+            words += ["--rollup-interval", "100"]
         if real:
             words += ["--alertmanager", f"http://127.0.0.1:{real}"]
         aggregator = programs.start("aggregator", words)

@@ -5,7 +5,7 @@ internal import Synchronization
 /// so that rules, graphs and people can read them; what must survive a restart is saved elsewhere.
 ///
 /// Thread rule: any thread; each series is written by one.
-public final class RuleSeries: SeriesSource {
+public final class RuleSeries: MemorySource {
   /// Why a sample was not taken.
   public enum Refusal: Error, Sendable, Hashable, CustomStringConvertible {
     case duplicate
@@ -120,18 +120,5 @@ public final class RuleSeries: SeriesSource {
       for position in index...last { buffer.append(timestamp: series.times[position], value: series.values[position]) }
       try visit(series.labels, buffer)
     }
-  }
-
-  public func labelSets(
-    matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
-  ) throws -> [LabelSet] {
-    var found: Set<LabelSet> = []
-    for matchers in selections.isEmpty ? [[]] : selections {
-      let selection = SeriesSelection(
-        matchers: matchers, startMilliseconds: startMilliseconds, endMilliseconds: endMilliseconds,
-        rangeMilliseconds: 1)
-      try visitSeries(selection) { labels, _ in found.insert(labels) }
-    }
-    return Array(found)
   }
 }

@@ -5,7 +5,7 @@ internal import Synchronization
 /// as long as rules look back. What rules over live rollups read, without disk.
 ///
 /// Thread rule: rows of one family come from one thread; reading from any.
-public final class TickSeries: SeriesSource {
+public final class TickSeries: MemorySource {
   /// Stands for a value that is not there at a tick; the series has ended then.
   public static let absent = StaleMarker.value
 
@@ -103,18 +103,5 @@ public final class TickSeries: SeriesSource {
         if !buffer.isEmpty { try visit(family.sets[position], buffer) }
       }
     }
-  }
-
-  public func labelSets(
-    matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
-  ) throws -> [LabelSet] {
-    var found: Set<LabelSet> = []
-    for matchers in selections.isEmpty ? [[]] : selections {
-      let selection = SeriesSelection(
-        matchers: matchers, startMilliseconds: startMilliseconds, endMilliseconds: endMilliseconds,
-        rangeMilliseconds: 1)
-      try visitSeries(selection) { labels, _ in found.insert(labels) }
-    }
-    return Array(found)
   }
 }

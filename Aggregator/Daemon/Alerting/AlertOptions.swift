@@ -58,7 +58,9 @@ struct Alarms {
   }
 
   /// The series that alarms add to what can be asked for.
-  var parts: [any SeriesPart] { [PowerPart(feed: feed, catalogue: catalogue), RulePart(series: written)] }
+  var parts: [any SeriesPart] {
+    [MemoryPart(series: feed.series, catalogue: catalogue), MemoryPart(series: written, catalogue: catalogue)]
+  }
 
   /// Loads rules and what was saved in `directory`; `others`: everything that can be asked for beside rollups.
   func runner(
