@@ -13,8 +13,17 @@ internal import Synchronization
 public final class DataKeeper: Sendable {
   /// How a data directory is kept.
   public struct Settings: Sendable {
-    /// Bytes of journal that may stay, all shards together.
+    /// Bytes of journal that stay although nobody needs them, all shards together: what is lost with a damaged partition
+    /// of the last hours is packed again from there. Where more waits to be packed, packing does not wait for its time.
     public var journalBytesMax: Int64
+    /// Bytes that the raw history may have; the oldest hours go first.
+    public var rawBytesMax = Int64.max
+    /// How long raw rows are kept, milliseconds.
+    public var rawKeptMilliseconds: Int64 = 30 * 86_400_000
+    /// How often rows are packed into chunks, and so how long the chunks are, milliseconds.
+    public var chunkMilliseconds: Int64 = 300_000
+    /// Whether rows are packed on a thread of its own; otherwise ``packRaw(through:)`` does it when it is called.
+    public var packsInBackground = true
     /// How long minutes and gap records are kept, milliseconds.
     public var minutesKeptMilliseconds: Int64 = 30 * 86_400_000
     /// What a node belongs to at a tick.
@@ -43,7 +52,8 @@ public final class DataKeeper: Sendable {
 
   /// Minutes and gap records.
   public let history: History
-  private let journals: [String]
+  let raw: RawKeeper
+  let journals: [String]
   private let settings: Settings
   private let say: @Sendable (String) -> Void
   private let state: Mutex<State>
@@ -70,6 +80,12 @@ public final class DataKeeper: Sendable {
     self.say = say
     let history = history
     journals = (0..<shards).map { "\(directory)/journal/shard-\($0)" }
+    raw = try RawKeeper(
+      directory: "\(directory)/raw", journals: journals,
+      settings: RawKeeper.Settings(
+        bytesMax: settings.rawBytesMax, keptMilliseconds: settings.rawKeptMilliseconds,
+        chunkMilliseconds: settings.chunkMilliseconds, journalBytesMax: settings.journalBytesMax,
+        isInBackground: settings.packsInBackground), say: say)
     let builders = try journals.enumerated().map { shard, journal in
       try Builder(
         MinuteBuilder(
@@ -77,6 +93,8 @@ public final class DataKeeper: Sendable {
     }
     state = Mutex(State(checkpoints: checkpoints, builders: builders))
   }
+
+  deinit { raw.stop() }
 
   private static func openHistory(_ path: String, _ say: (String) -> Void) throws(StoreError) -> History {
     do {
@@ -100,7 +118,8 @@ public final class DataKeeper: Sendable {
   ///
   /// - Parameter access: how it gets at the journals.
   public func rawHistory(_ access: @escaping JournalAccess) -> RawHistory {
-    RawHistory(journals: journals, access: access)
+    let raw = raw
+    return RawHistory(store: raw.store, journals: journals, progress: { raw.progress }, access: access)
   }
 
   // MARK: Start
@@ -113,7 +132,9 @@ public final class DataKeeper: Sendable {
   /// The highest record of a shard that anything here knows of; 0 when nothing does.
   public func highestRecord(shard: Int) -> UInt64 {
     state.withLock { state in
-      max(state.checkpoints.blob(Self.name(shard))?.record ?? 0, state.builders[shard].minutes.applied)
+      max(
+        state.checkpoints.blob(Self.name(shard))?.record ?? 0, state.builders[shard].minutes.applied,
+        raw.highestRecord(shard: shard))
     }
   }
 
@@ -131,13 +152,32 @@ public final class DataKeeper: Sendable {
       store(journals, &state)
       for (shard, journal) in journals.enumerated() { follow(shard, through: journal.committed, &state) }
       expire(&state)
+      raw.post(journals.map(\.committed), journalBytes: unpackedBytes(journals))
       let retention = JournalRetention(bytesMax: max(1, settings.journalBytesMax / Int64(journals.count)))
       return journals.enumerated().map { shard, journal in
         let needed = min(
-          state.checkpoints.trimRecord(Self.name(shard)), state.builders[shard].minutes.applied + 1)
+          state.checkpoints.trimRecord(Self.name(shard)), state.builders[shard].minutes.applied + 1,
+          raw.needed(shard: shard))
         return retention.trimBelow(segments: journal.segments, needed: needed)
       }
     }
+  }
+
+  /// Packs all committed rows into chunks now, and merges and removes what is due.
+  public func packRaw(through committed: [UInt64]) { raw.work(through: committed) }
+
+  /// Rows before this tick are no longer kept: those that come later than that are refused.
+  public var rawFloor: Tick { Tick(unixMilliseconds: raw.floor) }
+
+  /// Bytes of the segments that hold records no partition has.
+  private func unpackedBytes(_ journals: [Progress]) -> Int64 {
+    var bytes: Int64 = 0
+    for (shard, journal) in journals.enumerated() {
+      let needed = raw.needed(shard: shard)
+      let ends = journal.segments.dropFirst().map(\.firstNumber) + [journal.committed + 1]
+      for (segment, end) in zip(journal.segments, ends) where end > needed { bytes += segment.byteCount }
+    }
+    return bytes
   }
 
   private func store(_ journals: [Progress], _ state: inout State) {

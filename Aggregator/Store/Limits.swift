@@ -39,6 +39,18 @@ public enum StoreLimits {
   /// Format of each kind of database file, kept in SQLite's user_version.
   static let registryVersion = 2
   static let historyVersion = 1
+  static let partitionVersion = 1
+
+  /// Ticks in one partition file, milliseconds; part of the format.
+  static let partitionMilliseconds: Int64 = 3_600_000
+  /// Rows of a chunk: ten minutes at one second, so that a reader of five minutes unpacks little more.
+  public static let chunkRowsMax = 600
+  /// Rows below which chunks are poor: a minute's.
+  static let chunkRowsMin = 60
+  /// Chunks of a node in one partition above which they are merged: an hour of five-minute chunks has 13.
+  static let chunksPerNodeMax = 16
+  /// Page of a partition file: half a page is wasted behind every chunk of about 20 KiB.
+  static let partitionPageBytes = 1024
 
   /// The bounds of a journal as it is read. Writers stay below.
   static let journal = LogLimits(

@@ -5,20 +5,45 @@ internal import BongsuRecordLog
 /// records meanwhile; `false`, without a call, when the journals are not open.
 public typealias JournalAccess = @Sendable (_ body: (_ committed: [UInt64]) throws -> Void) throws -> Bool
 
-/// Every stored row, exactly as it was received, wherever it lies.
+/// Every stored row, exactly as it was received, wherever it lies: in chunks, in the journals, or on its way.
 ///
 /// Rows come node by node in the order of names, of each node by tick, each tick once: late rows stand where they belong.
-/// One visit sees one consistent state. Memory: one run and what the journals have of the visited nodes, bounded by
-/// ``StoreLimits/tailWordsMax``; where they have more, they are read several times.
+/// Of each node and hour a visit sees one consistent state. Memory: one run, the wanted columns of a few nodes, and what
+/// the journals have of the visited nodes, bounded by ``StoreLimits/tailWordsMax``; where they have more, they are
+/// read several times.
+///
+///     chunks of the hour  ──┐ one transaction: chunks and the last record they come from
+///     rows of the journal ──┴▶ those of later records ─▶ by tick ─▶ runs
 ///
 /// Thread rule: from any thread, several at once; blocks, so not for data-plane threads nor inside a task.
 public final class RawHistory: Sendable {
+  private let store: RawStore
   private let journals: [String]
+  private let progress: @Sendable () -> RawProgress
   private let access: JournalAccess
 
-  init(journals: [String], access: @escaping JournalAccess) {
+  init(
+    store: RawStore, journals: [String], progress: @escaping @Sendable () -> RawProgress,
+    access: @escaping JournalAccess
+  ) {
+    self.store = store
     self.journals = journals
+    self.progress = progress
     self.access = access
+  }
+
+  /// Reads a data directory that no aggregator has open; nothing in it is changed but what is damaged beyond reading, which
+  /// is renamed.
+  public convenience init(directory: String, shards: Int, say: @escaping @Sendable (String) -> Void = { _ in }) throws {
+    let store = try RawStore(directory: "\(directory)/raw", shards: shards, say: say)
+    var damage: [String] = []
+    let progress = try RawProgress(PosixDisk(path: store.directory), shards: shards, &damage)
+    self.init(
+      store: store, journals: (0..<shards).map { "\(directory)/journal/shard-\($0)" }, progress: { progress },
+      access: { body in
+        try body([UInt64](repeating: .max, count: shards))
+        return true
+      })
   }
 
   /// Hands the wanted rows to `body`, run by run, which answers whether it wants more.
@@ -39,14 +64,18 @@ public final class RawHistory: Sendable {
   public struct Inventory: Hashable, Sendable {
     public let node: NodeID
     public let layout: RowLayout
-    /// Ticks of the first and the last row with it, within the selection.
+    /// All its rows in the selection lie within.
     public var ticks: ClosedRange<Tick>
   }
 
   /// Which layouts the selected nodes have had in the selected ticks: what can be asked for, without values.
+  ///
+  /// - Complexity: reads no chunk, only where each lies; but all of what the journals have.
   public func inventory(_ selection: RawSelection) throws -> (found: [Inventory], losses: RawLosses) {
     var found: [Inventory] = []
-    let losses = try forEachRun(selection) { run in
+    var narrow = selection
+    narrow.skipsValues = true
+    let losses = try forEachRun(narrow) { run in
       guard let first = run.ticks.first, let last = run.ticks.last else { return true }
       var index = found.count - 1
       while index >= 0, found[index].node == run.node, found[index].layout != run.layout { index -= 1 }
@@ -63,12 +92,28 @@ public final class RawHistory: Sendable {
   /// Oldest and newest tick that are stored; `nil` when nothing is.
   public func extent() throws -> ClosedRange<Tick>? {
     var extent: ClosedRange<Tick>?
-    _ = try forEachRun(RawSelection(ticks: Limits.tickRange)) { run in
-      guard let first = run.ticks.first, let last = run.ticks.last else { return true }
-      extent = extent.map { min($0.lowerBound, first)...max($0.upperBound, last) } ?? first...last
-      return true
+    for range in [firstHours(store.starts), Limits.tickRange] {
+      let (found, _) = try inventory(RawSelection(ticks: range))
+      for entry in found {
+        extent =
+          extent.map {
+            min($0.lowerBound, entry.ticks.lowerBound)...max($0.upperBound, entry.ticks.upperBound)
+          } ?? entry.ticks
+      }
+      if extent != nil { break }
+    }
+    guard let oldest = extent?.lowerBound else { return nil }
+    // The newest is in the last partition or in the journals.
+    let last = max(Tick(unixMilliseconds: store.starts.last ?? 0), oldest)
+    for entry in try inventory(RawSelection(ticks: last...Limits.tickRange.upperBound)).found {
+      extent = oldest...max(extent?.upperBound ?? oldest, entry.ticks.upperBound)
     }
     return extent
+  }
+
+  private func firstHours(_ starts: [Int64]) -> ClosedRange<Tick> {
+    guard let first = starts.first else { return Limits.tickRange }
+    return Limits.tickRange.lowerBound...Tick(unixMilliseconds: RawStore.ticks(of: first).upperBound)
   }
 
   // MARK: Reading
@@ -77,10 +122,14 @@ public final class RawHistory: Sendable {
     _ selection: RawSelection, _ committed: [UInt64], _ body: (RawRun) throws -> Bool
   ) throws -> RawLosses {
     precondition(committed.count == journals.count, "\(committed.count) journals")
-    let stretches = try zip(journals, committed).map { path, record in
-      RawTail.Stretch(disk: try PosixDisk(path: path), from: 1, through: record)
+    // Before any partition is looked at: what it says is in them then.
+    let known = progress()
+    let stretches = try journals.indices.map { shard in
+      RawTail.Stretch(
+        shard: shard, disk: try PosixDisk(path: journals[shard]), from: (known.records[shard].min() ?? 0) + 1,
+        through: committed[shard])
     }
-    var losses = RawLosses()
+    var visitor = RawVisit(store: store, selection: selection)
     // When the journals hold more than may be held at once, nodes come in several parts of all names.
     var bounds: [NodeID] = []
     var part = 0
@@ -88,28 +137,26 @@ public final class RawHistory: Sendable {
     while part <= bounds.count {
       let lower = part == 0 ? nil : bounds[part - 1]
       let upper = part < bounds.count ? bounds[part] : nil
+      let includes: @Sendable (NodeID) -> Bool = { node in
+        (lower.map { node >= $0 } ?? true) && (upper.map { node < $0 } ?? true)
+          && (selection.nodes.map { $0.contains(node) } ?? true)
+      }
       let tail = try RawTail(
-        stretches, selection, wordsMax: wordsMax,
-        includes: { node in
-          (lower.map { node >= $0 } ?? true) && (upper.map { node < $0 } ?? true)
-            && (selection.nodes.map { $0.contains(node) } ?? true)
-        })
+        stretches, selection, wordsMax: wordsMax, includes: includes,
+        wants: { shard, record, node, _ in record > known.records[shard][RawGroups.group(of: node)] })
       if tail.isCutShort {
         // A single node, or very many parts: then rather much memory than no answer.
         let middle = bounds.count < StoreLimits.tailPartsMax ? Self.middle(of: tail) : nil
         if let middle { bounds.insert(middle, at: part) } else { wordsMax = .max }
         continue
       }
-      losses.damage += part == 0 ? tail.losses.damage : []
-      losses.undecodedRows += tail.losses.undecodedRows
-      for node in tail.piles.keys.sorted() {
-        for run in tail.piles[node]?.runs(of: node) ?? [] {
-          guard try body(run) else { return losses }
-        }
-      }
+      visitor.losses.damage += part == 0 ? tail.losses.damage : []
+      visitor.losses.undecodedRows += tail.losses.undecodedRows
+      guard try visitor.visit(tail, includes, body) else { break }
       part += 1
     }
-    return losses
+    store.note(damage: visitor.losses.damage)
+    return visitor.losses
   }
 
   /// The name that halves the nodes read so far; `nil` when there is only one.

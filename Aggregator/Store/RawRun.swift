@@ -8,6 +8,8 @@ public struct RawSelection: Sendable {
   public var nodes: Set<NodeID>?
   /// The metrics, by their numbers; `nil`: all that a node sends.
   public var metrics: Set<MetricID>?
+  /// Only where rows lie is asked for: runs have no columns, and of a chunk the first and the last tick.
+  var skipsValues = false
 
   public init(ticks: ClosedRange<Tick>, nodes: Set<NodeID>? = nil, metrics: Set<MetricID>? = nil) {
     self.ticks = ticks
@@ -17,7 +19,8 @@ public struct RawSelection: Sendable {
 
   /// Numbers of the columns of `layout` that are wanted, ascending.
   func columns(of layout: RowLayout) -> [Int] {
-    layout.columns.indices.filter { column in metrics.map { $0.contains(layout.columns[column].id) } ?? true }
+    if skipsValues { return [] }
+    return layout.columns.indices.filter { column in metrics.map { $0.contains(layout.columns[column].id) } ?? true }
   }
 }
 

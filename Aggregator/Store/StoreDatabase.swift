@@ -14,13 +14,20 @@ final class StoreDatabase: Sendable {
   let pool: DatabasePool
 
   /// Opens or makes the file and brings it to `version` by the steps of `migrations` (step n makes version n + 1).
-  init(path: String, version: Int, migrations: [@Sendable (Database) throws -> Void]) throws(StoreError) {
+  ///
+  /// - Parameter pageBytes: size of a page of a new file; `nil`: SQLite's own choice.
+  init(
+    path: String, version: Int, migrations: [@Sendable (Database) throws -> Void], pageBytes: Int? = nil
+  ) throws(StoreError) {
     precondition(migrations.count == version, "\(migrations.count) steps to version \(version)")
     self.path = path
     do {
       var configuration = Configuration()
       configuration.busyMode = .timeout(10)
       configuration.maximumReaderCount = 4
+      if let pageBytes {
+        configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA page_size = \(pageBytes)") }
+      }
       let pool = try DatabasePool(path: path, configuration: configuration)
       self.pool = pool
       try pool.writeWithoutTransaction { db in
@@ -56,6 +63,27 @@ final class StoreDatabase: Sendable {
   func problem() throws(StoreError) -> String? {
     let answer = try read { db in try String.fetchOne(db, sql: "PRAGMA quick_check(1)") }
     return answer == "ok" ? nil : answer ?? "no answer"
+  }
+
+  /// Moves the write-ahead log into the file and empties it; `false` while a reader stands in the way.
+  func checkpoint() throws(StoreError) -> Bool {
+    do {
+      _ = try pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+      return true
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+      return false
+    } catch {
+      throw StoreError(error, path: path)
+    }
+  }
+
+  /// Writes a copy of the file as of now, without unused pages, to a new file at `target`.
+  func copy(to target: String) throws(StoreError) {
+    do {
+      try pool.writeWithoutTransaction { db in try db.execute(sql: "VACUUM INTO ?", arguments: [target]) }
+    } catch {
+      throw StoreError(error, path: path)
+    }
   }
 
   /// Renames a file and its write-ahead log out of the way, keeping them for inspection.

@@ -74,7 +74,7 @@ struct ColumnPlan: Sendable {
   }
 
   /// The column of the same devices whose integral `metric` is.
-  private static func powerSource(of metric: Metric) -> MetricID? {
+  static func powerSource(of metric: Metric) -> MetricID? {
     guard metric.kind == .counter, metric.unit == .millijoule else { return nil }
     return switch metric.id {
     case .gpuEnergy: .gpuPower

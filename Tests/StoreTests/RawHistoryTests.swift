@@ -39,7 +39,10 @@ struct RawHistoryTests {
 
   @Test("without open journals a reader is told so")
   func closed() throws {
-    let history = RawHistory(journals: [], access: { _ in false })
+    let directory = try TemporaryDirectory()
+    let store = try RawStore(directory: directory.path, shards: 0, say: { _ in })
+    let history = RawHistory(
+      store: store, journals: [], progress: { RawProgress(shards: 0) }, access: { _ in false })
     #expect(throws: StoreError.notOpen) {
       try history.forEachRun(RawSelection(ticks: Limits.tickRange)) { _ in true }
     }

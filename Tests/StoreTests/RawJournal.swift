@@ -4,6 +4,7 @@ import BongsuRecordLog
 import BongsuTestKit
 import BongsuWire
 import Foundation
+import Synchronization
 
 @testable import BongsuStore
 
@@ -85,13 +86,38 @@ final class RawJournal {
     zip(committed, segments).map { DataKeeper.Progress(committed: $0, segments: $1, checkpoint: nil) }
   }
 
-  func history() throws -> RawHistory {
+  var journals: [String] { (0..<shards).map { "\(directory)/journal/shard-\($0)" } }
+
+  /// The raw history over the directory, without a thread of its own.
+  func keeper(_ change: (inout RawKeeper.Settings) -> Void = { _ in }) throws -> RawKeeper {
+    var settings = RawKeeper.Settings(
+      bytesMax: .max, keptMilliseconds: 100 * 365 * 86_400_000, chunkMilliseconds: 300_000, journalBytesMax: 1 << 30,
+      isInBackground: false)
+    change(&settings)
+    let said = said
+    return try RawKeeper(
+      directory: "\(directory)/raw", journals: journals, settings: settings, say: { line in said.add(line) })
+  }
+
+  let said = SaidLines()
+
+  func history(_ keeper: RawKeeper) -> RawHistory {
     let committed = committed
-    return RawHistory(journals: (0..<shards).map { "\(directory)/journal/shard-\($0)" }) { body in
+    let progress: @Sendable () -> RawProgress = { keeper.progress }
+    return RawHistory(store: keeper.store, journals: journals, progress: progress) { body in
       try body(committed)
       return true
     }
   }
+
+  func history() throws -> RawHistory { history(try keeper()) }
+}
+
+/// Lines that something said, from any thread.
+final class SaidLines: Sendable {
+  private let lines = Mutex<[String]>([])
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
+  var all: [String] { lines.withLock { $0 } }
 }
 
 /// One shard's journal.
@@ -117,7 +143,10 @@ private final class ShardWriter {
 
   func put(_ node: Int, _ numbers: ClosedRange<Int>, isLate: Bool) throws {
     if writer.stagedBytes > 200_000 { try commit() }
-    if writer.startsSegment && writer.stagedBytes == 0 { introduced.removeAll() }
+    if writer.startsSegment && writer.stagedBytes == 0 {
+      introduced.removeAll()
+      lastLive.removeAll()
+    }
     let number = NodeNumber(rawValue: UInt32(node))
     let isKnown = !introduced.insert(node).inserted
     if !isKnown {

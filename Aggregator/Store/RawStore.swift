@@ -1,0 +1,188 @@
+internal import BongsuModel
+internal import BongsuRecordLog
+internal import Foundation
+internal import Synchronization
+
+/// The partition files of a data directory: which there are, which are open, how large they are, what was wrong with them.
+///
+///     DATA/raw/raw-1800000000.sqlite    the hour that begins at that second
+///     DATA/raw/progress                 how far all of them are
+///
+/// Thread rule: from any thread; ``removeOldest(bytesMax:before:)``, ``setAside(_:_:)`` and whatever writes into a
+/// partition from one thread at a time.
+final class RawStore: Sendable {
+  let directory: String
+  let shards: Int
+  private let say: @Sendable (String) -> Void
+  private let state: Mutex<State>
+  /// Called between any two steps that reach the disk; tests throw here, as a kill would end there.
+  let failpoint: (@Sendable (String) throws -> Void)?
+
+  private struct State {
+    /// Starts of the partitions there are, milliseconds.
+    var known: Set<Int64> = []
+    var open: [Int64: RawPartition] = [:]
+    /// Least recently used first.
+    var order: [Int64] = []
+    var said: Set<String> = []
+    var damages = 0
+  }
+
+  /// Partitions that stay open.
+  private static let openMax = 32
+
+  init(
+    directory: String, shards: Int, say: @escaping @Sendable (String) -> Void,
+    failpoint: (@Sendable (String) throws -> Void)? = nil
+  ) throws(StoreError) {
+    self.directory = directory
+    self.shards = shards
+    self.say = say
+    self.failpoint = failpoint
+    let files = FileManager.default
+    do {
+      try files.createDirectory(
+        atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+      let starts = try files.contentsOfDirectory(atPath: directory).compactMap { Self.start(of: $0) }
+      state = Mutex(State(known: Set(starts)))
+    } catch {
+      throw StoreError.file(path: directory, code: Int32((error as NSError).code))
+    }
+  }
+
+  private static func name(_ start: Int64) -> String { "raw-\(start / 1000).sqlite" }
+
+  private static func start(of name: String) -> Int64? {
+    guard name.hasPrefix("raw-"), name.hasSuffix(".sqlite"),
+      let seconds = Int64(name.dropFirst(4).dropLast(7)), seconds >= 0,
+      seconds <= Limits.tickRange.upperBound.unixMilliseconds / 1000
+    else { return nil }
+    let start = seconds * 1000
+    return start % StoreLimits.partitionMilliseconds == 0 ? start : nil
+  }
+
+  /// Start of the partition that holds `tick`.
+  static func partition(of tick: Int64) -> Int64 {
+    tick.flooredDivision(by: StoreLimits.partitionMilliseconds) * StoreLimits.partitionMilliseconds
+  }
+
+  static func ticks(of start: Int64) -> ClosedRange<Int64> { start...(start + StoreLimits.partitionMilliseconds - 1) }
+
+  func path(_ start: Int64) -> String { "\(directory)/\(Self.name(start))" }
+
+  /// Starts of the partitions there are, ascending.
+  var starts: [Int64] { state.withLock { $0.known.sorted() } }
+
+  /// Damage that was named since the start.
+  var damageCount: Int { state.withLock { $0.damages } }
+
+  // MARK: Opening
+
+  /// The partition that begins at `start`; `nil` when there is none and none is to be made, or when it is damaged beyond
+  /// reading: it is then set aside, since nobody can have it open.
+  func partition(_ start: Int64, making: Bool) throws(StoreError) -> RawPartition? {
+    try state.withLock { state throws(StoreError) -> RawPartition? in
+      if let open = state.open[start] {
+        state.order.removeAll { $0 == start }
+        state.order.append(start)
+        return open
+      }
+      guard making || state.known.contains(start) else { return nil }
+      let opened: RawPartition
+      do throws(StoreError) {
+        opened = try RawPartition(path: path(start), start: Tick(unixMilliseconds: start))
+      } catch {
+        guard error.isDamage else { throw error }
+        note("\(error)", &state)
+        try setAsideFile(start)
+        state.known.remove(start)
+        guard making else { return nil }
+        opened = try RawPartition(path: path(start), start: Tick(unixMilliseconds: start))
+      }
+      for line in opened.damage { note(line, &state) }
+      state.known.insert(start)
+      state.open[start] = opened
+      state.order.append(start)
+      if state.order.count > Self.openMax { state.open[state.order.removeFirst()] = nil }
+      return opened
+    }
+  }
+
+  /// Puts a partition that cannot be written any more out of the way; a new one takes its place when there are rows for it.
+  func setAside(_ start: Int64, _ why: String) throws(StoreError) {
+    try state.withLock { state throws(StoreError) in
+      note(why, &state)
+      state.open[start] = nil
+      state.order.removeAll { $0 == start }
+      try setAsideFile(start)
+      state.known.remove(start)
+    }
+  }
+
+  private func setAsideFile(_ start: Int64) throws(StoreError) {
+    try StoreDatabase.setAside(path: path(start), now: Int64(Date().timeIntervalSince1970 * 1000))
+  }
+
+  /// Names damage, each once.
+  func note(damage lines: [String]) {
+    guard !lines.isEmpty else { return }
+    state.withLock { state in for line in lines { note(line, &state) } }
+  }
+
+  private func note(_ line: String, _ state: inout State) {
+    guard state.said.count < 10_000, state.said.insert(line).inserted else { return }
+    state.damages += 1
+    say("raw history: \(line)")
+  }
+
+  // MARK: Size
+
+  /// Bytes of one partition on disk, its write-ahead log included.
+  func bytes(of start: Int64) -> Int64 {
+    ["", "-wal"].reduce(0) { sum, suffix in
+      let attributes = try? FileManager.default.attributesOfItem(atPath: path(start) + suffix)
+      return sum + ((attributes?[.size] as? NSNumber)?.int64Value ?? 0)
+    }
+  }
+
+  /// Bytes of all partitions.
+  var bytes: Int64 { starts.reduce(0) { $0 + bytes(of: $1) } }
+
+  /// Removes whole partitions, oldest first: those that end before `tick`, and as many as it takes to come down to
+  /// `bytesMax`; the newest stays.
+  ///
+  /// - Returns: where the ones that were removed for their size ended; `nil` when none was.
+  @discardableResult
+  func removeOldest(bytesMax: Int64, before tick: Int64) -> (removed: Int, end: Int64?) {
+    let sizes = starts.map { (start: $0, bytes: bytes(of: $0)) }
+    var total = sizes.reduce(0) { $0 + $1.bytes }
+    var removed = 0
+    var end: Int64?
+    for (start, bytes) in sizes.dropLast() {
+      let isOld = start + StoreLimits.partitionMilliseconds <= tick
+      guard isOld || total > bytesMax else { break }
+      state.withLock { state in
+        state.open[start] = nil
+        state.order.removeAll { $0 == start }
+        state.known.remove(start)
+      }
+      for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path(start) + suffix) }
+      total -= bytes
+      removed += 1
+      if !isOld { end = start + StoreLimits.partitionMilliseconds }
+    }
+    return (removed, end)
+  }
+}
+
+extension StoreError {
+  /// Whether the file has to be set aside.
+  var isDamage: Bool {
+    switch self {
+    case .damaged, .newerFormat, .notDurable: true
+    // SQLITE_ERROR: the schema is not what it was; SQLITE_READONLY: the header says so; -1: a value of another type.
+    case .database(_, let code, _): code == -1 || [1, 8].contains(code & 0xFF)
+    default: false
+    }
+  }
+}
