@@ -89,13 +89,7 @@ struct AggregatorCommand: AsyncParsableCommand {
       """)
   var rollupInterval = 1000
 
-  @Option(
-    name: .customLong("journal-bytes"),
-    help: """
-      Bytes of journal to keep: the raw history, oldest first out. (default: half of what the disk has free at the start, \
-      what is kept already included)
-      """)
-  var journalBytes: Int64?
+  @OptionGroup(title: "Storage") var storage: StorageOptions
 
   @Option(name: .customLong("connections-max"), help: "Agents that may be connected at once.")
   var connectionsMax = 20_000
@@ -162,10 +156,6 @@ struct AggregatorCommand: AsyncParsableCommand {
     guard (100...1000).contains(rollupInterval), 1000 % rollupInterval == 0 else {
       throw ValidationError(
         "--rollup-interval is \(rollupInterval), must be a divisor of 1000 from 100 to 1000, such as 100")
-    }
-    if let journalBytes, journalBytes < Int64(IngestLimits.segmentBytes) {
-      throw ValidationError(
-        "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
     }
     _ = try alarms.configuration(http: Address(http, option: "--http"), isEncrypted: access.encryption != nil)
     guard connectionsMax > 0 else {
@@ -268,9 +258,10 @@ struct AggregatorCommand: AsyncParsableCommand {
   }
 
   private func openStore(_ tree: FleetTree, _ logger: Logger) throws -> DataKeeper {
-    let bytes = try journalBytes ?? DataDirectory.defaultJournalBytes(data)
-    logger.info("raw history", metadata: ["journal_bytes_max": "\(bytes)"])
-    var settings = DataKeeper.Settings(journalBytesMax: bytes)
+    var settings = try storage.settings(directory: data)
+    logger.info(
+      "raw history",
+      metadata: ["bytes_max": "\(settings.rawBytesMax)", "journal_bytes_max": "\(settings.journalBytesMax)"])
     let groups = MinuteGroups(tree: tree)
     settings.groups = { node, tick in groups.groups(of: node, at: tick) }
     return try DataKeeper(directory: data, shards: shards, settings: settings) { logger.warning("\($0)") }

@@ -38,21 +38,23 @@ enum DataDirectory {
     }
   }
 
-  /// Half of what the disk could give the journals: what is free, and what they have already.
-  static func defaultJournalBytes(_ path: String) throws -> Int64 {
+  /// Half of what the disk could give the raw history: what is free, and what it and its journals have already.
+  static func defaultRawBytes(_ path: String) throws -> Int64 {
     let files = FileManager.default
     do {
       let free = try files.attributesOfFileSystem(forPath: path)[.systemFreeSize] as? NSNumber
       var bytes = free?.int64Value ?? 0
-      for name in try files.subpathsOfDirectory(atPath: "\(path)/journal") {
-        let attributes = try? files.attributesOfItem(atPath: "\(path)/journal/\(name)")
-        if attributes?[.type] as? FileAttributeType == .typeRegular {
-          bytes += (attributes?[.size] as? NSNumber)?.int64Value ?? 0
+      for folder in ["journal", "raw"] {
+        for name in (try? files.subpathsOfDirectory(atPath: "\(path)/\(folder)")) ?? [] {
+          let attributes = try? files.attributesOfItem(atPath: "\(path)/\(folder)/\(name)")
+          if attributes?[.type] as? FileAttributeType == .typeRegular {
+            bytes += (attributes?[.size] as? NSNumber)?.int64Value ?? 0
+          }
         }
       }
       return max(bytes / 2, 1)
     } catch {
-      throw StartFailure("cannot look at the disk of \(path): \(error.localizedDescription); give --journal-bytes")
+      throw StartFailure("cannot look at the disk of \(path): \(error.localizedDescription); give --raw-bytes")
     }
   }
 }

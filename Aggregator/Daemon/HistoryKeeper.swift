@@ -14,6 +14,8 @@ struct HistoryKeeper: JournalKeeper {
 
   func highestRecord(shard: Int) -> UInt64 { store.highestRecord(shard: shard) }
 
+  var oldestKept: Int64 { store.rawFloor.unixMilliseconds }
+
   func keep(_ journals: [JournalProgress]) -> [UInt64] {
     store.keep(
       journals.map { journal in

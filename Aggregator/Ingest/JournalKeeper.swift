@@ -11,10 +11,19 @@ public protocol JournalKeeper: Sendable {
   /// that no number gets a second meaning.
   func highestRecord(shard: Int) -> UInt64
 
+  /// Rows before this tick are no longer kept, milliseconds since 1970; those that come later than that are refused and
+  /// leave a gap record. Asked by every shard once a second; must not block.
+  var oldestKept: Int64 { get }
+
   /// Takes what is new in all journals, in order of shards.
   ///
   /// - Returns: for each journal the number below which records may go.
   func keep(_ journals: [JournalProgress]) -> [UInt64]
+}
+
+extension JournalKeeper {
+  /// Everything is kept.
+  public var oldestKept: Int64 { 0 }
 }
 
 /// How far one shard's journal is.

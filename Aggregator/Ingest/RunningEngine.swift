@@ -168,7 +168,7 @@ struct ShardParts {
     settings.ackInterval = configuration.ackIntervalMilliseconds
     shard = Shard(
       host: host, events: consumer, commits: commitConsumer, mailbox: mailbox, collector: collector,
-      settings: settings)
+      settings: settings, oldestKept: { keeper?.oldestKept ?? 0 })
     let records = nextRecord - 1 - (checkpoint?.record ?? 0)
     progress("replaying up to \(records) records of journal \(number + 1) of \(configuration.shards)")
     damage = try shard.replay(disk, log: "journal", limits: limits, after: checkpoint).damage

@@ -25,7 +25,11 @@ final class Shard: @unchecked Sendable {
   private var nodeByConnection: [BongsuWire.ConnectionID: Int] = [:]
   private var frame: LeafFrame
   private let collector: TickCollector
-  private let settings: AggregatorSessionSettings
+  private var settings: AggregatorSessionSettings
+  /// The first tick that is kept, milliseconds.
+  private let oldestKept: @Sendable () -> Int64
+  /// Rows older than this are refused wherever they would be kept, milliseconds.
+  private let retentionMax: Int64
   private let pool: MessagePool
   private let counters: IngestCounters
   private let mailbox: Mailbox
@@ -37,7 +41,8 @@ final class Shard: @unchecked Sendable {
   init(
     host: consuming ShardHost, events: consuming MergingConsumer<ShardEvent>,
     commits: consuming RingConsumer<CommitNotice>, mailbox: Mailbox,
-    collector: TickCollector, settings: AggregatorSessionSettings
+    collector: TickCollector, settings: AggregatorSessionSettings,
+    oldestKept: @escaping @Sendable () -> Int64 = { 0 }
   ) {
     pool = host.pool
     counters = host.counters
@@ -47,6 +52,8 @@ final class Shard: @unchecked Sendable {
     self.mailbox = mailbox
     self.collector = collector
     self.settings = settings
+    retentionMax = settings.retention
+    self.oldestKept = oldestKept
     frame = LeafFrame(tick: Tick(unixMilliseconds: 0))
   }
 
@@ -159,6 +166,7 @@ final class Shard: @unchecked Sendable {
   private func sweep(_ instant: AggregatorInstant) {
     guard instant.monotonicMilliseconds - sweptAt >= 1000 else { return }
     sweptAt = instant.monotonicMilliseconds
+    settings.retention = max(0, min(retentionMax, instant.unixMilliseconds - oldestKept()))
     for index in sessions.indices where host.nodes[index].isConnected {
       let before = sessions[index].connection
       sessions[index].sweep(instant, settings, &host)

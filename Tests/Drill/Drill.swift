@@ -31,6 +31,8 @@ final class Drill {
       arguments: [
         "--fleet", fleet, "--data", "\(options.work)/data", "--listen", "127.0.0.1:\(ingest)", "--http",
         "127.0.0.1:\(http)",
+        // So that kills meet rows on their way into chunks.
+        "--chunk-seconds", "2",
       ], output: "\(options.work)/aggregator.log")
     for agent in 0..<options.agents {
       let relay = try Relay(to: ingest)

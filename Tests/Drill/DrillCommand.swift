@@ -87,7 +87,8 @@ extension DrillCommand {
   fileprivate static func minutes(_ options: DrillOptions) throws -> Int32 {
     let data = "\(options.work)/data"
     let shards = try FileManager.default.contentsOfDirectory(atPath: "\(data)/journal").count { $0.hasPrefix("shard-") }
-    let stored = try StoredFacts(journals: "\(data)/journal", shards: shards)
+    var stored = try StoredFacts(journals: "\(data)/journal", shards: shards)
+    try stored.checkRawHistory(data: data, shards: shards)
     var rows: [String: MinuteTotals] = [:]
     var (count, twice, missing) = (0, 0, 0)
     for (node, facts) in stored.nodes {

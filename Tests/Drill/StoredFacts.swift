@@ -4,6 +4,7 @@ import BongsuRecordLog
 import BongsuSpool
 import BongsuStore
 import BongsuWire
+import Synchronization
 
 /// A row that is kept somewhere.
 struct KeptRow: Hashable {
@@ -53,6 +54,35 @@ struct StoredFacts {
     for disk in disks { try readGaps(disk) }
   }
 
+  /// Compares what the raw history gives, chunks and journals as one, with what the journals hold: the same rows, each once,
+  /// with the same values. Nobody may have the data directory open. Findings go to ``damage``.
+  mutating func checkRawHistory(data: String, shards: Int) throws {
+    let said = Findings()
+    let history = try RawHistory(directory: data, shards: shards, say: { said.add($0) })
+    var count = 0
+    let losses = try history.forEachRun(RawSelection(ticks: Limits.tickRange)) { run in
+      let node = run.node.description
+      for (index, tick) in run.ticks.enumerated() {
+        var values: [Int64] = []
+        for column in run.columns {
+          for device in 0..<run.layout.deviceCount(of: column) {
+            let series = run.series(column: column, device: device)
+            values.append(series[series.startIndex + index])
+          }
+        }
+        count += 1
+        let kept = KeptRow(layout: run.layout.drillName, values: values)
+        if nodes[node]?.rows[tick.unixMilliseconds]?.first != kept {
+          damage.append("raw history: the row of \(node) at \(tick.unixMilliseconds) is not the journal's")
+        }
+      }
+      return true
+    }
+    let expected = nodes.values.reduce(0) { $0 + $1.rows.count }
+    if count != expected { damage.append("raw history: \(count) rows, the journals have \(expected)") }
+    damage += losses.damage + said.all
+  }
+
   private mutating func readGaps(_ disk: PosixDisk) throws {
     var names: [NodeNumber: String] = [:]
     var replay = try JournalReplay(disk: disk)
@@ -72,6 +102,13 @@ struct StoredFacts {
       }
     }
   }
+}
+
+/// Lines that something said, from any thread.
+private final class Findings: Sendable {
+  private let lines = Mutex<[String]>([])
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
+  var all: [String] { lines.withLock { $0 } }
 }
 
 /// What an agent's spool holds, by tick.

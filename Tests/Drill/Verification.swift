@@ -18,7 +18,8 @@ struct Verification {
   init(work: String, withSpools: Bool) throws {
     let shards = try FileManager.default.contentsOfDirectory(atPath: "\(work)/data/journal")
       .filter { $0.hasPrefix("shard-") }
-    let stored = try StoredFacts(journals: "\(work)/data/journal", shards: shards.count)
+    var stored = try StoredFacts(journals: "\(work)/data/journal", shards: shards.count)
+    if withSpools { try stored.checkRawHistory(data: "\(work)/data", shards: shards.count) }
     damage = stored.damage
     let nodes = try FileManager.default.contentsOfDirectory(atPath: "\(work)/agents").sorted()
     for node in nodes {
