@@ -1,12 +1,14 @@
 // Alerts: what fires and why, where it was told, what happened before.
 
-import { h, mark, put, Table } from "./parts.js";
+import { h, put, Table } from "./parts.js";
 import { count, dash, instant, percent, span } from "./format.js";
 import { ask } from "./access.js";
 import { say } from "./text.js";
 
 const placeLabels = ["meter", "factory", "hall", "rack", "node", "gpu", "allocation"];
 const historyRows = 100;
+/// More are counted and not listed: a nation without power has thousands.
+const alertsMax = 100;
 
 /// Tells alerts of one rule apart, for addresses.
 export function alertKey({ name, labels }) {
@@ -65,6 +67,7 @@ export class AlertsView {
     this.problems = h("div", { class: "problems", role: "status" });
     this.list = h("div", { class: "alertlist", "aria-live": "polite", "aria-relevant": "additions text" });
     this.receivers = h("section", { class: "panel", hidden: true });
+    this.bytes = 0;
     this.history = new Table({
       caption: say("alertHistory"), hint: say("latest", historyRows),
       columns: [
@@ -91,8 +94,10 @@ export class AlertsView {
 
   figures() {
     // Rules are evaluated at every tick; the lists are asked for when something changed, and now and then.
+    // Not more than 20 KB a second: many alerts that change all the time are looked at less often.
     const key = String(this.page.alerts);
-    if (key !== this.key || performance.now() - this.loaded > 10000) { this.key = key; this.load(); }
+    const since = performance.now() - this.loaded;
+    if ((key !== this.key && since > Math.max(1000, this.bytes / 20)) || since > Math.max(10000, this.bytes / 20)) { this.key = key; this.load(); }
   }
 
   async load() {
@@ -101,10 +106,11 @@ export class AlertsView {
     this.loaded = performance.now();
     try {
       const [now, history, rules] = await Promise.all([
-        ask("/api/bongsu/v1/alerts"), ask(`/api/bongsu/v1/alerts/history?limit=${historyRows}`),
+        ask(`/api/bongsu/v1/alerts`), ask(`/api/bongsu/v1/alerts/history?limit=${historyRows}`),
         this.rules ? null : ask("/api/v1/rules?type=alert"),
       ]);
-      if (rules) this.rules = new Map(rules.data.groups.flatMap((group) => group.rules).map((rule) => [rule.name, rule]));
+      if (rules) this.rules = rules.data.groups.flatMap((group) => group.rules);
+      this.bytes = JSON.stringify(now).length + JSON.stringify(history).length;
       this.show(now, history);
     } catch (error) {
       put(this.problems, say("alertsFailed", error.message));
@@ -114,17 +120,18 @@ export class AlertsView {
   }
 
   show(now, history) {
-    const firing = now.alerts.filter(({ state }) => state === "firing").length;
-    const pending = now.alerts.filter(({ state }) => state === "pending").length;
-    put(this.lead, [
-      firing ? `▲ ${say("firing", firing)}` : `✓ ${say("noAlerts")}`, pending ? `○ ${say("pending", pending)}` : null,
+    const [firing, pending] = this.page.alerts ?? [0, 0];
+    this.lead.replaceChildren(h("b", { class: firing ? "bad" : null }, firing ? `▲ ${say("firing", firing)}` : `✓ ${say("noAlerts")}`), " · ", [
+      pending ? `○ ${say("pending", pending)}` : null,
       say("rulesEvaluated", count(now.rules), now.evaluated_ms ? instant(now.evaluated_ms) : dash),
+      firing + pending > alertsMax ? say("alertsShown", alertsMax, count(firing + pending)) : null,
       now.after_restart ? say("afterRestart") : null,
     ].filter(Boolean).join(" · "));
-    mark(this.lead, "bad", firing);
     const problems = [...now.failing_rules, ...now.file_failures, ...(now.save_failure ? [now.save_failure] : [])];
     this.problems.replaceChildren(...problems.map((text) => h("p", { class: "bad" }, "▲ " + text)));
-    this.showAlerts(now.alerts.filter(({ state }) => state === "firing" || state === "pending"));
+    const rank = { critical: 0, warning: 1, pending: 2 };
+    this.showAlerts(now.alerts.filter(({ state }) => state === "firing" || state === "pending")
+      .sort((left, right) => rank[alertSeverity(left)] - rank[alertSeverity(right)]).slice(0, alertsMax));
     this.showReceivers(now.receivers);
     this.history.begin(history.changes.map((change, index) => ({ id: String(index), change })));
   }
@@ -147,7 +154,8 @@ export class AlertsView {
   alert(alert) {
     const key = alertKey(alert);
     const severity = alertSeverity(alert);
-    const rule = this.rules.get(alert.name);
+    // Several rules may share a name: a warning and a critical one.
+    const rule = this.rules.find(({ name, labels }) => name === alert.name && Object.entries(labels ?? {}).every(([key, text]) => text.includes("{{") || alert.labels[key] === text));
     const value = h("b", {}, number(alert.value));
     this.values.set(key, value);
     const { summary, description, ...annotations } = alert.annotations;

@@ -117,7 +117,7 @@ export class SubjectTiles {
   }
 
   showCoverage(row) {
-    this.tiles.coverage.show(count(row.reporting), `${percent(row.coverage, 1)} ${say("ofExpected", count(row.expected))}`);
+    this.tiles.coverage.show(count(row.reporting), say("shareOfCount", percent(row.coverage, 1), count(row.expected)));
     mark(this.tiles.coverage.element, "warn", row.coverage !== null && row.coverage < 0.95);
   }
 }
@@ -277,7 +277,7 @@ export class FactoryView {
   showMap(frame) {
     const halls = (frame.halls ?? []).map(readRow);
     halls.forEach((row, index) => {
-      put(this.hallHeads[index].figures, [
+      put(this.hallHeads[index].figures, row.watts === null && row.expected === 0 ? say("noData") : [
         power(row.watts), say("utilizationOf", percent(row.utilization)), say("coverageOf", percent(row.coverage, 1)),
         row.hottest === null ? null : say("hottest", celsius(row.hottest)),
       ].filter(Boolean).join(" · "));

@@ -229,15 +229,24 @@ export class NationView {
   showFiring() {
     if (!this.alarm) return;
     const rank = { critical: 0, warning: 1, pending: 2 };
-    const firing = [...this.page.firing].sort((left, right) => rank[alertSeverity(left)] - rank[alertSeverity(right)]);
-    const lines = firing.slice(0, 3).map((alert) => {
+    // One line for each rule: a hundred racks at their rating are one piece of news.
+    const groups = new Map();
+    for (const alert of this.page.firing) {
+      const key = alert.name + alertSeverity(alert);
+      if (groups.has(key)) groups.get(key).push(alert);
+      else groups.set(key, [alert]);
+    }
+    const firing = [...groups.values()].sort(([left], [right]) => rank[alertSeverity(left)] - rank[alertSeverity(right)]);
+    const lines = firing.slice(0, 3).map(([alert, ...others]) => {
       const severity = alertSeverity(alert);
       return h("a", { class: `alarm ${severity}`, href: `#/alerts/${alertKey(alert)}` },
         h("span", { class: "mark" }, severityWords[severity]), h("b", {}, alert.name),
-        h("span", { class: "where" }, alertPlace(alert)), h("span", { class: "what" }, alert.annotations.summary ?? ""),
-        h("span", { class: "more" }, say("why")));
+        h("span", { class: "where" }, alertPlace(alert) + (others.length ? ` ${say("andMore", others.length)}` : "")),
+        h("span", { class: "what" }, alert.annotations.summary ?? ""), h("span", { class: "more" }, say("why")));
     });
-    if (firing.length > 3) lines.push(h("a", { class: "alarm all", href: "#/alerts" }, `${say("allAlerts")} (${firing.length})`));
+    const listed = firing.slice(0, 3).flat().length;
+    const all = this.page.alerts?.[0] ?? listed;
+    if (all > listed) lines.push(h("a", { class: "alarm all", href: "#/alerts" }, `${say("allAlerts")} (${count(all)})`));
     this.alarm.replaceChildren(...lines);
   }
 
@@ -298,7 +307,7 @@ export class NationView {
       sums.intervalEnd ? say("forecastEnds", minute(sums.intervalEnd * 1000)) : "",
     ].filter(Boolean).join(" · "));
     this.utilizationTile.show(percent(total.utilization));
-    this.coverageTile.show(count(total.reporting), `${percent(total.coverage, 1)} ${say("ofExpected", count(total.expected))}`);
+    this.coverageTile.show(count(total.reporting), say("shareOfCount", percent(total.coverage, 1), count(total.expected)));
     mark(this.coverageTile.element, "warn", total.coverage !== null && total.coverage < 0.95);
     this.busyTile.show(total.reporting ? `${count(total.busy)} · ${count(total.idle)}` : dash,
       total.reporting ? `${percent(total.busy / total.reporting)} · ${percent(total.idle / total.reporting)}` : "");

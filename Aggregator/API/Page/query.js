@@ -136,7 +136,7 @@ export class QueryView {
         scales: {
           x: {
             type: "linear", min: end - this.range[1] * 1000, max: end, grid: { color: line }, border: { color: line },
-            ticks: { color: ink, maxRotation: 0, autoSkip: true, stepSize: tickStep(this.range[1]) * 1000, callback: (value) => (isLong ? instant(value).slice(5, 16) : minute(value)) },
+            ticks: { color: ink, maxRotation: 0, autoSkip: true, maxTicksLimit: this.canvas.clientWidth < 600 ? 5 : 9, stepSize: tickStep(this.range[1]) * 1000, callback: (value) => (isLong ? instant(value).slice(5, 16) : minute(value)) },
           },
           y: { grid: { color: line }, border: { color: line }, ticks: { color: ink, callback: (value) => short(value) } },
         },
@@ -181,7 +181,8 @@ function sharedLabels(metrics) {
 }
 
 function shortName(metric, shared) {
-  const own = Object.entries(metric).filter(([name]) => !shared.has(name));
+  // A path says by itself how deep it lies.
+  const own = Object.entries(metric).filter(([name]) => !shared.has(name) && !(name === "depth" && metric.allocation));
   return own.length ? own.map(([name, value]) => (own.length === 1 ? value : `${name}=${value}`)).join(", ") : seriesName(metric);
 }
 
