@@ -41,7 +41,7 @@ documents() { # program, package
   if [ "$1" = bongsu ]; then
     local command
     while IFS= read -r command; do manual "bongsu $command" "bongsu-$command" "$(
-      "$binaries/bongsu" "$command" --help | awk '/^$/ { exit } { printf "%s%s", NR > 1 ? " " : "", $0 }' |
+      "$binaries/bongsu" "$command" --help | awk '/^$/ { exit } { printf "%s%s", (NR > 1 ? " " : ""), $0 }' |
         sed 's/^OVERVIEW: //; s/\.$//')"; done < <(
       "$binaries/bongsu" --help | sed -n '/^SUBCOMMANDS:/,$p' | sed -nE 's/^  ([a-z-]+) +[A-Z].*/\1/p')
   fi
