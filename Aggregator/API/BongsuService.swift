@@ -101,19 +101,14 @@ public struct BongsuService: Service {
       },
       logger: logger)
     do {
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        if let hub {
-          // Streams have no end of their own: they end when a stop is asked for, before requests in progress are waited for.
-          group.addTask {
-            await withGracefulShutdownHandler {
-              await hub.run()
-            } onGracefulShutdown: {
-              hub.close()
-            }
-          }
-        }
+      // Not waited for at the end: a question to a shard that has stopped meanwhile gets no answer.
+      let watching = hub.map { hub in Task { await hub.run() } }
+      defer { watching?.cancel() }
+      // Streams have no end of their own: they end when a stop is asked for, before requests in progress are waited for.
+      try await withGracefulShutdownHandler {
         try await application.run()
-        group.cancelAll()
+      } onGracefulShutdown: { [hub] in
+        hub?.close()
       }
     } catch let error as IOError {
       throw APIServerError.cannotListen(host: configuration.host, port: configuration.port, errno: error.errnoCode)
