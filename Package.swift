@@ -71,6 +71,7 @@ let package = Package(
   targets: [
     // Sources: what both sides share.
     .systemLibrary(name: "CLZ4", path: "Sources/CLZ4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZeroMQ", path: "Sources/CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
     .systemLibrary(name: "CSodium", path: "Sources/CSodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CBongsuChecksum", path: "Sources/CBongsuChecksum"),
@@ -142,7 +143,8 @@ let package = Package(
     .target(
       name: "BongsuAPI",
       dependencies: [
-        "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", hummingbird, hummingbirdTLS,
+        "BongsuAlerts", "BongsuReports", "BongsuMetrics", "BongsuQuery", "BongsuSeries", "CZlib", hummingbird,
+        hummingbirdTLS,
         lifecycle, logging, nioCore, nioHTTP1, nioSSL, httpTypes,
       ],
       path: "Aggregator/API",
@@ -241,9 +243,10 @@ let package = Package(
       "ProcessTests",
       [
         "bongsu", "bongsu-agent", "bongsu-aggregator", "bongsu-drill", "bongsu-facility-agent", "bongsu-fleet",
-        "BongsuTestKit",
+        "BongsuQuery", "BongsuSeries", "BongsuTestKit", "QueryOracle",
       ]),
-    tests("QueryTests", ["BongsuQuery", "BongsuSeries"]),
+    module("QueryOracle", "Tests/Support/QueryOracle", ["BongsuQuery", "BongsuSeries"]),
+    tests("QueryTests", ["BongsuQuery", "BongsuSeries", "QueryOracle"]),
     tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries", logging]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests("RingTests", ["BongsuRing", "BongsuTestKit"]),

@@ -15,6 +15,8 @@ public struct APIConfiguration: Sendable {
   public var requiresToken: Bool
   /// Folder that the web page's files are read from instead of those built in, for work on the page.
   public var pageDirectory: String?
+  /// Whether windows and lookbacks of queries leave their first instant out, as Prometheus 3 has it; else 2.42.
+  public var opensRangesLeft = false
   /// Release of the aggregator, for the `Server` header and the build information.
   public var version: String
 

@@ -1,4 +1,5 @@
 public import BongsuMetrics
+internal import BongsuQuery
 internal import BongsuReports
 internal import Hummingbird
 internal import HummingbirdCore
@@ -55,8 +56,11 @@ public struct BongsuService: Service {
     HistoryRoutes(source: sources.history).install(in: &table)
     AlertRoutes(alerts: sources.alerts).install(in: &table)
     RuleRoutes(alerts: sources.alerts).install(in: &table)
-    PrometheusRoutes(series: sources.series, metadata: sources.metadata, version: configuration.version)
-      .install(in: &table)
+    var engineOptions = QueryEngine.Options()
+    engineOptions.opensRangesLeft = configuration.opensRangesLeft
+    PrometheusRoutes(
+      series: sources.series, metadata: sources.metadata, version: configuration.version, engineOptions: engineOptions
+    ).install(in: &table)
     let hub = sources.page.map { LiveHub(source: $0, alerts: sources.alerts, logger: logger) }
     self.hub = hub
     LiveRoutes(hub: hub).install(in: &table)

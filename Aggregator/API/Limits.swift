@@ -22,6 +22,8 @@ public enum APILimits {
   public static let queryBodyBytesMax = 1024 * 1024
   /// Selectors of one request for series or labels.
   public static let selectorsMax = 64
+  /// Series that one federation gives out: more than that is another kind of traffic.
+  static let federatedSeriesMax = 1_000_000
   /// Queries computed at once; further ones are refused.
   public static let queriesMax = 20
   /// A query is given up after this long, whatever it asked for.

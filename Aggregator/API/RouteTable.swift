@@ -36,6 +36,7 @@ struct RouteTable {
     for path in routes.keys.sorted() { metrics.add(route: RouterPath(path).description) }
     let refusals = metrics.refusals
     let router = Router(context: APIRequestContext.self, options: .autoGenerateHeadEndpoints)
+    router.add(middleware: CompressionMiddleware())
     router.add(middleware: RefusalMiddleware(metrics: metrics))
     for (path, known) in routes {
       for route in known { install(route, at: path, in: router) }

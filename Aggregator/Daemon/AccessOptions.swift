@@ -18,6 +18,13 @@ struct AccessOptions: ParsableArguments {
       """)
   var requiresToken = false
 
+  @Flag(
+    name: .customLong("open-ranges-left"),
+    help: """
+      Leave the first instant of windows and lookbacks out of queries, as Prometheus 3 does; else they are those of 2.42.
+      """)
+  var opensRangesLeft = false
+
   func validate() throws {
     guard (certificate == nil) == (key == nil) else {
       throw ValidationError("--http-tls-certificate and --http-tls-key belong together; one of them is missing")
@@ -32,8 +39,10 @@ struct AccessOptions: ParsableArguments {
 
   /// The API's configuration for an address.
   func configuration(_ http: Address, allowsInsecureListen: Bool, page: String?) -> APIConfiguration {
-    APIConfiguration(
+    var configuration = APIConfiguration(
       host: http.host, port: http.port, allowsInsecureListen: allowsInsecureListen, encryption: encryption,
       requiresToken: requiresToken, pageDirectory: page, version: Release.version)
+    configuration.opensRangesLeft = opensRangesLeft
+    return configuration
   }
 }

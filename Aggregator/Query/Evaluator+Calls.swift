@@ -70,8 +70,9 @@ extension Evaluator {
     for step in 0..<grid.count {
       window.end = placement.end(atStep: step, of: grid)
       window.start = window.end &- placement.rangeMilliseconds
+      let earliest = window.end &- placement.reachMilliseconds
       while window.upper < timestamps.count, timestamps[window.upper] <= window.end { window.upper += 1 }
-      while window.lower < window.upper, timestamps[window.lower] < window.start { window.lower += 1 }
+      while window.lower < window.upper, timestamps[window.lower] < earliest { window.lower += 1 }
       if window.count == 0 {
         row[step] = .absent
         continue

@@ -3,9 +3,18 @@ internal import BongsuSeries
 /// Where the windows of a range selector lie.
 struct WindowPlacement {
   let rangeMilliseconds: Int64
+  /// How far back of the end samples count: the range, or one millisecond less when the first instant is left out.
+  let reachMilliseconds: Int64
   let offsetMilliseconds: Int64
   /// The end of every window, when `@` fixed it; `nil` when windows move with the evaluation time.
   let fixedEnd: Int64?
+
+  init(rangeMilliseconds: Int64, offsetMilliseconds: Int64, fixedEnd: Int64?, opensLeft: Bool) {
+    self.rangeMilliseconds = rangeMilliseconds
+    self.offsetMilliseconds = offsetMilliseconds
+    self.fixedEnd = fixedEnd
+    reachMilliseconds = rangeMilliseconds - (opensLeft ? 1 : 0)
+  }
 
   /// Last instant of the window, inclusive.
   func end(atStep step: Int, of grid: TimeGrid) -> Int64 { fixedEnd ?? grid.time(step) - offsetMilliseconds }
@@ -27,7 +36,7 @@ extension Evaluator {
   /// With `sampleTimes` the values are the times of those samples in seconds, for `timestamp`.
   func streamSelector(_ selector: VectorSelector, sampleTimes: Bool, _ emit: Emit) throws {
     guard grid.count > 0 else { return }
-    let lookback = run.options.lookbackMilliseconds
+    let lookback = run.options.lookbackMilliseconds - (run.options.opensRangesLeft ? 1 : 0)
     let fixed = fixedTime(selector.time)
     let first = fixed ?? grid.start - selector.time.offsetMilliseconds
     let last = fixed ?? grid.time(grid.count - 1) - selector.time.offsetMilliseconds
@@ -76,10 +85,11 @@ extension Evaluator {
   ) throws {
     guard grid.count > 0 else { return }
     let placement = WindowPlacement(
-      rangeMilliseconds: range, offsetMilliseconds: selector.time.offsetMilliseconds, fixedEnd: fixedTime(selector.time)
-    )
+      rangeMilliseconds: range, offsetMilliseconds: selector.time.offsetMilliseconds,
+      fixedEnd: fixedTime(selector.time),
+      opensLeft: run.options.opensRangesLeft)
     var selection = SeriesSelection(
-      matchers: selector.matchers, startMilliseconds: placement.end(atStep: 0, of: grid) &- range,
+      matchers: selector.matchers, startMilliseconds: placement.end(atStep: 0, of: grid) &- placement.reachMilliseconds,
       endMilliseconds: placement.end(atStep: grid.count - 1, of: grid),
       stepMilliseconds: grid.count > 1 ? grid.step : 0,
       rangeMilliseconds: range)
@@ -102,9 +112,9 @@ extension Evaluator {
     guard grid.count > 0 else { return }
     let placement = WindowPlacement(
       rangeMilliseconds: subquery.rangeMilliseconds, offsetMilliseconds: subquery.time.offsetMilliseconds,
-      fixedEnd: fixedTime(subquery.time))
+      fixedEnd: fixedTime(subquery.time), opensLeft: run.options.opensRangesLeft)
     let step = subquery.stepMilliseconds ?? run.options.subqueryStepMilliseconds
-    let earliest = placement.end(atStep: 0, of: grid) - subquery.rangeMilliseconds
+    let earliest = placement.end(atStep: 0, of: grid) - placement.reachMilliseconds
     // Points lie at multiples of the step, so that neighbouring queries share them.
     var start = step * (earliest / step)
     if start < earliest { start += step }

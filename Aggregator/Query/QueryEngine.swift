@@ -7,6 +7,8 @@ public struct QueryEngine: Sendable {
   public struct Options: Sendable {
     /// How far back an instant selector looks, in milliseconds.
     public var lookbackMilliseconds = QueryLimits.lookbackMilliseconds
+    /// Whether windows and lookbacks leave out their first instant, as Prometheus 3 has it. Prometheus 2 includes it.
+    public var opensRangesLeft = false
     /// Step of subqueries without one, in milliseconds.
     public var subqueryStepMilliseconds = QueryLimits.subqueryStepMilliseconds
     /// Most samples held at a time.
@@ -55,7 +57,7 @@ public struct QueryEngine: Sendable {
         var found = SampleBuffer()
         for index in 0..<samples.count {
           let time = samples.timestamps[index]
-          if time >= end - window.rangeMilliseconds, time <= end {
+          if time >= end - window.reachMilliseconds, time <= end {
             found.append(timestamp: time, value: samples.values[index])
           }
         }

@@ -1,6 +1,7 @@
 import BongsuQuery
 import BongsuSeries
 import Foundation
+import QueryOracle
 import Testing
 
 /// The same samples for both sides: gauges with gaps and specials, counters with resets, classic histograms.
@@ -81,17 +82,17 @@ struct DifferentialTests {
       let step = random.pick([15_000, 30_000, 60_000, 7_000, 300_000] as [Int64])
       let end = start + Int64.random(in: 0...20, using: &random) * step
       let ours = Result { try engine.range(query, from: start, through: end, step: step, over: data.series) }
-      let theirs = try server.range(query, start: start, end: end, step: step)
+      let theirs = try server.client.range(query, start: start, end: end, step: step)
       if case .failure = theirs {
         errors += 1
       } else if case .success(let found) = theirs, !found.isEmpty {
         filled += 1
       }
-      guard let difference = Self.difference(ours, theirs) else { continue }
+      guard let difference = PrometheusClient.difference(ours, theirs) else { continue }
       // Prometheus adds in the order of a hash table; where its own answers differ there is nothing to agree with.
       let isUnstable = try (0..<8).contains { _ in
-        let again = try server.range(query, start: start, end: end, step: step)
-        return Self.difference(ours, again) == nil
+        let again = try server.client.range(query, start: start, end: end, step: step)
+        return PrometheusClient.difference(ours, again) == nil
       }
       if !isUnstable { Issue.record("\(query)\nfrom \(start) through \(end) step \(step): \(difference)") }
     }
@@ -110,35 +111,8 @@ struct DifferentialTests {
     for _ in 0..<500 {
       let query = queries.next()
       guard let expression = try? Parser.parse(query) else { continue }
-      let expected = try server.format(query)
+      let expected = try server.client.format(query)
       #expect(expected == expression.formatted, "\(query)")
-    }
-  }
-
-  /// What differs, or `nil`. Errors count as equal whatever they say.
-  private static func difference(
-    _ ours: Result<[RangeSeries], any Error>, _ theirs: Result<[LabelSet: [Int64: Double]], PrometheusServer.Failure>
-  ) -> String? {
-    switch (ours, theirs) {
-    case (.failure, .failure): return nil
-    case (.failure(let error), .success): return "we fail with \(error), Prometheus does not"
-    case (.success, .failure(let error)): return "Prometheus fails with \(error), we do not"
-    case (.success(let series), .success(let expected)):
-      guard series.count == expected.count else { return "\(series.count) series, expected \(expected.count)" }
-      for one in series {
-        guard let points = expected[one.labels] else { return "series \(one.labels) is not expected" }
-        guard points.count == one.samples.count else {
-          return "\(one.labels): \(one.samples.count) points, expected \(points.count)"
-        }
-        for (time, value) in zip(one.samples.timestamps, one.samples.values) {
-          guard let wanted = points[time] else { return "\(one.labels): no point expected at \(time)" }
-          if value == wanted || (value.isNaN && wanted.isNaN) { continue }
-          guard abs(value - wanted) <= 1e-9 * max(abs(value), abs(wanted)) else {
-            return "\(one.labels) at \(time): \(value), expected \(wanted)"
-          }
-        }
-      }
-      return nil
     }
   }
 }

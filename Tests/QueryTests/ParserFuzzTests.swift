@@ -1,6 +1,7 @@
 import BongsuQuery
 import BongsuSeries
 import Foundation
+import QueryOracle
 import Testing
 
 @Suite("Parser fuzzing")

@@ -1,5 +1,6 @@
 import BongsuQuery
 import BongsuSeries
+import QueryOracle
 import Testing
 
 @Suite("Parser")

@@ -90,6 +90,29 @@ struct PrometheusJSON {
     list(texts) { $0.append($1) }
   }
 
+  /// One text.
+  mutating func append(text: String) { append(text) }
+
+  /// Counts of series, as `status/tsdb` tells them.
+  mutating func append(_ facts: SeriesStatistics, limit: Int) {
+    let newest = facts.series > 0 ? facts.newest : 0
+    let oldest = facts.series > 0 ? facts.oldest : 0
+    text +=
+      "{\"headStats\":{\"numSeries\":\(facts.series),\"numLabelPairs\":\(facts.values.values.reduce(0) { $0 + $1.count })"
+    text += ",\"minTime\":\(oldest),\"maxTime\":\(newest)}"
+    for (name, counts) in [
+      ("seriesCountByMetricName", facts.byMetric), ("labelValueCountByLabelName", facts.values.mapValues(\.count)),
+    ] {
+      text += ",\"\(name)\":"
+      list(SeriesStatistics.largest(counts, limit)) { json, count in
+        json.text += "{\"name\":"
+        json.append(count.name)
+        json.text += ",\"value\":\(count.value)}"
+      }
+    }
+    text += "}"
+  }
+
   /// An object of texts, members in order of names.
   mutating func append(_ members: [(name: String, value: String)]) {
     text += "{"

@@ -75,9 +75,9 @@ struct PrometheusParameters {
     }
   }
 
-  /// The `limit` of a listing; 0 and absent mean none.
-  func limit() throws(PrometheusError) -> Int {
-    guard let text = text("limit") else { return Int.max }
+  /// The `limit` of a listing; 0 means none, and so does absent unless another default is given.
+  func limit(default fallback: Int = .max) throws(PrometheusError) -> Int {
+    guard let text = text("limit") else { return fallback }
     guard let limit = Int(text), limit >= 0 else {
       throw .invalid("limit", "\(QuotedText.quote(text)) is no number of entries")
     }

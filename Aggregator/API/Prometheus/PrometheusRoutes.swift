@@ -11,17 +11,20 @@ struct PrometheusRoutes {
   let series: (any SeriesSource)?
   let metadata: @Sendable () -> [MetricMetadata]
   let version: String
+  /// What queries assume and may take.
+  var engineOptions = QueryEngine.Options()
 
-  private typealias Answer =
+  typealias Answer =
     @Sendable (PrometheusParameters, APIRequestContext, any SeriesSource, Operator) async throws -> Response
 
   func install(in table: inout RouteTable) {
     let runner = QueryRunner()
+    let defaults = engineOptions
     add("/api/v1/query", [.get, .post], &table) { parameters, _, source, _ in
-      try await Self.query(parameters, source, runner)
+      try await Self.query(parameters, source, defaults, runner)
     }
     add("/api/v1/query_range", [.get, .post], &table) { parameters, _, source, _ in
-      try await Self.queryRange(parameters, source, runner)
+      try await Self.queryRange(parameters, source, defaults, runner)
     }
     add("/api/v1/series", [.get, .post], &table) { parameters, _, source, _ in
       let selectors = try parameters.selectors()
@@ -76,21 +79,14 @@ struct PrometheusRoutes {
       json.append(Array(wanted.prefix(try parameters.limit())))
       return json.response()
     }
-    let version = version
-    add("/api/v1/status/buildinfo", [.get], &table) { _, _, _, _ in
-      // Clients switch features by this version; ours are those of the language and API that we follow.
-      var json = PrometheusJSON()
-      json.append([
-        ("branch", "bongsu"), ("buildDate", ""), ("buildUser", ""), ("goVersion", ""),
-        ("revision", "bongsu-\(version)"),
-        ("version", "2.42.0"),
-      ])
-      return json.response()
-    }
+    installStatus(in: &table, runner)
+    FederationRoute(
+      series: series, metadata: metadata, lookbackMilliseconds: engineOptions.lookbackMilliseconds, runner: runner
+    ).install(in: &table)
   }
 
   /// Adds a route whose every refusal has the Prometheus form.
-  private func add(
+  func add(
     _ path: String, _ methods: [HTTPRequest.Method], _ table: inout RouteTable, answer: @escaping Answer
   ) {
     let series = series
@@ -121,10 +117,11 @@ struct PrometheusRoutes {
   }
 
   private static func query(
-    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ runner: QueryRunner
+    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ defaults: QueryEngine.Options,
+    _ runner: QueryRunner
   ) async throws -> Response {
     let time = try parameters.instant("time") ?? now()
-    let engine = try engine(parameters)
+    let engine = try engine(parameters, defaults)
     let text = parameters.text("query") ?? ""
     return try await runner.run { cancellation in
       var engine = engine
@@ -136,7 +133,8 @@ struct PrometheusRoutes {
   }
 
   private static func queryRange(
-    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ runner: QueryRunner
+    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ defaults: QueryEngine.Options,
+    _ runner: QueryRunner
   ) async throws -> Response {
     func required(_ name: String) throws(PrometheusError) -> Int64 {
       guard let instant = try parameters.instant(name) else {
@@ -159,7 +157,7 @@ struct PrometheusRoutes {
         .badData,
         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")
     }
-    var engine = try engine(parameters)
+    var engine = try engine(parameters, defaults)
     // One point more than the limit is let through, as there.
     engine.options.stepsMax = QueryLimits.stepsMax + 1
     let text = parameters.text("query") ?? ""
@@ -174,8 +172,10 @@ struct PrometheusRoutes {
   }
 
   /// An engine that gives up after the asked time, or after ours when that is shorter.
-  private static func engine(_ parameters: PrometheusParameters) throws(PrometheusError) -> QueryEngine {
-    var options = QueryEngine.Options()
+  private static func engine(
+    _ parameters: PrometheusParameters, _ defaults: QueryEngine.Options
+  ) throws(PrometheusError) -> QueryEngine {
+    var options = defaults
     let most = APILimits.querySecondsMax * 1000
     let asked = try parameters.span("timeout") ?? most
     guard asked > 0 else { throw .invalid("timeout", "it must be above zero") }
@@ -193,7 +193,7 @@ struct PrometheusRoutes {
   }
 
   /// The wall clock, milliseconds since 1970.
-  private static func now() -> Int64 {
+  static func now() -> Int64 {
     var time = timespec()
     // SAFETY: the kernel writes one `timespec` through the pointer, which outlives the call.
     unsafe clock_gettime(CLOCK_REALTIME, &time)

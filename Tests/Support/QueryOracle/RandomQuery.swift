@@ -1,16 +1,46 @@
-/// Random expressions over every function, operator and modifier, for series as `DifferentialData` makes them.
-struct RandomQuery {
+/// What random expressions are about: names and values that the series at hand have.
+public struct QueryVocabulary: Sendable {
+  /// Names of series; the last does not exist. Those of `rankable` have no two equal values at a time.
+  public var metrics = ["m", "n", "n2", "c", "c2", "h_bucket", "s", "nope"]
+  public var rankable = ["m", "n", "n2", "c", "c2", "h_bucket", "s", "nope"]
+  public var buckets = "h_bucket"
+  /// A series that stands alone, for `scalar`.
+  public var single = "s"
+  public var namePatterns = ["m", "m|n", "n.*", "dup.*", "c.*", "dup1|m"]
+  /// The label that tells series of one metric apart, a second one, and others.
+  public var label = "a"
+  public var second = "b"
+  public var others = ["le", "job", "c"]
+  public var secondValue = "1"
+  public var patterns = ["x", "y", "x|y", ".*", "[xy]", "x.*", "", "w?", "(?i:X)"]
+  public var ranges = ["30s", "1m", "90s", "2m", "3m", "5m", "10m", "61s", "4m59s", "1h"]
+  public var offsets = ["30s", "1m", "90s", "2m", "3m", "5m", "10m", "61s", "4m59s", "1h"]
+  public var subqueries = ["5m", "10m", "2m"]
+  public var subquerySteps = ["", "1m", "30s", "45s"]
+  /// Instants for `@`, in seconds since 1970: from the first on, this many.
+  public var firstInstant = 1_600_000_000
+  public var instantSpan = 1200
+
+  public init() {}
+}
+
+/// Random expressions over every function, operator and modifier.
+public struct RandomQuery {
   private var random: SeededRandom
+  private let words: QueryVocabulary
 
-  init(seed: UInt64) { random = SeededRandom(seed: seed) }
+  /// By default for series as `DifferentialData` makes them.
+  public init(seed: UInt64, vocabulary: QueryVocabulary = QueryVocabulary()) {
+    random = SeededRandom(seed: seed)
+    words = vocabulary
+  }
 
-  mutating func next() -> String {
+  public mutating func next() -> String {
     random.chance(0.96) ? vector(Int.random(in: 0...3, using: &random)) : scalar(3)
   }
 
   // MARK: leaves
 
-  private static let durations = ["30s", "1m", "90s", "2m", "3m", "5m", "10m", "61s", "4m59s", "1h"]
   private static let rangeFunctions = [
     "rate", "increase", "delta", "irate", "idelta", "deriv", "changes", "resets", "avg_over_time", "sum_over_time",
     "count_over_time", "min_over_time", "max_over_time", "last_over_time", "present_over_time", "absent_over_time",
@@ -29,32 +59,35 @@ struct RandomQuery {
     ])
   }
 
-  private mutating func selector() -> String {
-    let name = random.pick(["m", "n", "n2", "c", "c2", "h_bucket", "s", "nope"])
+  private mutating func selector(of names: [String]? = nil) -> String {
+    let name = random.pick(names ?? words.metrics)
     switch Int.random(in: 0..<10, using: &random) {
     case 0..<5: return name
     case 5..<8:
       let comparison = random.pick(["=", "!=", "=~", "!~"])
-      let value = random.pick(["x", "y", "x|y", ".*", "[xy]", "x.*", "", "w?", "(?i:X)"])
-      return "\(name){a\(comparison)\"\(value)\"}"
-    case 8: return "{__name__=~\"\(random.pick(["m", "m|n", "n.*", "dup.*", "c.*", "dup1|m"]))\"}"
-    default: return "\(name){b=\"1\",a!=\"\"}"
+      let value = random.pick(words.patterns)
+      return "\(name){\(words.label)\(comparison)\"\(value)\"}"
+    case 8 where names == nil: return "{__name__=~\"\(random.pick(words.namePatterns))\"}"
+    default: return "\(name){\(words.second)=\"\(words.secondValue)\",\(words.label)!=\"\"}"
     }
   }
 
   private mutating func modifier() -> String {
     switch Int.random(in: 0..<20, using: &random) {
     case 0..<15: return ""
-    case 15..<17: return " offset \(random.pick(["", "-"]))\(random.pick(Self.durations))"
+    case 15..<17: return " offset \(random.pick(["", "-"]))\(random.pick(words.offsets))"
     case 17, 18:
-      return " @ \(random.pick(["1600000600", "1600000000", "1600001234.5", "start()", "end()", "0", "-10"]))"
+      let first = words.firstInstant
+      let instants = ["\(first + words.instantSpan / 2)", "\(first)", "\(first + words.instantSpan).5"]
+      return " @ \(random.pick(instants + ["start()", "end()", "0", "-10"]))"
     default:
-      return " @ \(1_600_000_000 + Int.random(in: 0...1200, using: &random)) offset \(random.pick(Self.durations))"
+      let instant = words.firstInstant + Int.random(in: 0...words.instantSpan, using: &random)
+      return " @ \(instant) offset \(random.pick(words.offsets))"
     }
   }
 
   private mutating func labels() -> String {
-    var names = ["a", "b", "le", "job", "c", "__name__"]
+    var names = [words.label, words.second] + words.others + ["__name__"]
     names.shuffle(using: &random)
     return names.prefix(Int.random(in: 0...2, using: &random)).joined(separator: ",")
   }
@@ -62,9 +95,9 @@ struct RandomQuery {
   // MARK: trees
 
   private mutating func range(_ depth: Int) -> String {
-    if depth <= 0 || random.chance(0.75) { return "\(selector())[\(random.pick(Self.durations))]\(modifier())" }
-    let step = random.pick(["", "1m", "30s", "45s"])
-    return "(\(vector(depth - 1)))[\(random.pick(["5m", "10m", "2m"])):\(step)]\(modifier())"
+    if depth <= 0 || random.chance(0.75) { return "\(selector())[\(random.pick(words.ranges))]\(modifier())" }
+    let step = random.pick(words.subquerySteps)
+    return "(\(vector(depth - 1)))[\(random.pick(words.subqueries)):\(step)]\(modifier())"
   }
 
   private mutating func scalar(_ depth: Int) -> String {
@@ -102,7 +135,7 @@ struct RandomQuery {
     case "topk", "bottomk":
       parameter = random.pick(["1", "2", "3", "0", "-1", "100", "NaN"]) + ", "
       // Ties are broken by the order of the input, which is a fixed one for selectors only.
-      inner = selector()
+      inner = selector(of: words.rankable)
     case "quantile": parameter = random.pick(["0.5", "0", "1", "-1", "2", "NaN", "0.9"]) + ", "
     case "count_values": parameter = "\"v\", "
     default: break
@@ -124,10 +157,12 @@ struct RandomQuery {
     case 0..<3: return "(\(vector(depth - 1))) \(operation) \(scalar(depth - 1))"
     case 3, 4: return "\(scalar(depth - 1)) \(operation) (\(vector(depth - 1)))"
     default:
+      let (a, b, others) = (words.label, words.second, words.others.joined(separator: ","))
+      let last = words.others[words.others.count - 1]
       let matching = random.pick([
-        "", "on(\(random.pick(["a", "a,b", "", "b"]))) ", "ignoring(\(labels())) ", "on(a) group_left ",
-        "on(a) group_right ",
-        "on(a) group_left(c) ", "ignoring(b,c,job,le) group_left() ", "ignoring(b,c) group_right(c) ",
+        "", "on(\(random.pick([a, "\(a),\(b)", "", b]))) ", "ignoring(\(labels())) ", "on(\(a)) group_left ",
+        "on(\(a)) group_right ", "on(\(a)) group_left(\(last)) ", "ignoring(\(b),\(others)) group_left() ",
+        "ignoring(\(b),\(last)) group_right(\(last)) ",
       ])
       return "(\(vector(depth - 1))) \(operation) \(matching)(\(vector(depth - 1)))"
     }
@@ -140,20 +175,22 @@ struct RandomQuery {
     case 2: return "round(\(vector(depth - 1))\(random.pick(["", ", 0.1", ", 5", ", 0", ", \(scalar(1))"])))"
     case 3:
       let buckets = random.pick([
-        "h_bucket", "rate(h_bucket[5m])", "sum by (le) (h_bucket)", "sum by (le,a) (increase(h_bucket[3m]))",
+        words.buckets, "rate(\(words.buckets)[\(words.ranges[0])])", "sum by (le) (\(words.buckets))",
+        "sum by (le,\(words.label)) (increase(\(words.buckets)[\(words.ranges[1])]))",
         vector(depth - 1),
       ])
       return "histogram_quantile(\(scalar(1)), \(buckets))"
     case 4:
-      let destination = random.pick(["a", "b", "new", "__name__", "1bad"])
+      let destination = random.pick([words.label, words.second, "new", "__name__", "1bad"])
       let replacement = random.pick(["$1", "x", "", "${1}-$2", "$0", "$$", "q$1z", "${name}"])
-      let source = random.pick(["a", "b", "job", "none", "__name__"])
+      let source = random.pick([words.label, words.second, words.others[1], "none", "__name__"])
       let pattern = random.pick(["(.*)", "(x)", "(?P<name>.).*", "x|y", "", "(.)(.)?", "["])
       return
         "label_replace(\(vector(depth - 1)), \"\(destination)\", \"\(replacement)\", \"\(source)\", \"\(pattern)\")"
     case 5:
-      let (destination, separator) = (random.pick(["new", "a", ""]), random.pick([",", "", "-"]))
-      return "label_join(\(vector(depth - 1)), \"\(destination)\", \"\(separator)\", \"a\", \"b\")"
+      let (destination, separator) = (random.pick(["new", words.label, ""]), random.pick([",", "", "-"]))
+      return
+        "label_join(\(vector(depth - 1)), \"\(destination)\", \"\(separator)\", \"\(words.label)\", \"\(words.second)\")"
     case 6:
       // With `@`, Prometheus 2.42 moves the window from step to step although its end is fixed.
       let window = range(depth)
@@ -169,8 +206,10 @@ struct RandomQuery {
     default:
       return random.pick([
         "minute()", "hour()", "year()", "month()", "day_of_week()", "vector(time())", "absent(nope{a=\"x\",b=~\"y\"})",
-        "absent(m{a=\"x\",a=\"y\",b!=\"\"})", "histogram_count(m)", "timestamp(m)", "timestamp(n offset 1m)",
-        "absent_over_time(nope{q=\"1\"}[5m])", "scalar(s)", "-1^2", "2^3^2", "-s^2", "pi()", "time()",
+        "absent(\(words.metrics[0]){a=\"x\",a=\"y\",b!=\"\"})", "histogram_count(\(words.metrics[0]))",
+        "timestamp(\(words.metrics[0]))", "timestamp(\(words.metrics[1]) offset \(words.offsets[1]))",
+        "absent_over_time(nope{q=\"1\"}[5m])", "scalar(\(words.single))", "-1^2", "2^3^2", "-\(words.single)^2", "pi()",
+        "time()",
       ])
     }
   }

@@ -1,0 +1,216 @@
+"""Asks an aggregator, a Prometheus and a VictoriaMetrics the same queries over the same samples.
+
+Called by runs/query, which builds the programs.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import nation_fleet
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+POWER = "bongsu_gpu_power_watts"
+# Above this the history is not exported and peers are left out.
+EXPORTED_NODES_MAX = 500
+NODES_PER_SIMULATOR = 8_500
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+class Server:
+    """A running server with Prometheus's API."""
+
+    def __init__(self, name, command, port, log):
+        self.name, self.base = name, f"http://127.0.0.1:{port}"
+        with open(log, "w") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def get(self, path, **parameters):
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=120) as answer:
+            return answer.read()
+
+    def wait(self, path, seconds=120):
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self.get(path)
+            except OSError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    sys.exit(f"ops/bench query: {self.name} does not answer; its log is in the work folder")
+                time.sleep(0.2)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def start_aggregator(options, work):
+    nation_fleet.main(options.nodes, -(-options.nodes // NODES_PER_SIMULATOR), work / "fleet")
+    ingest, http = free_port(), free_port()
+    aggregator = Server(
+        "the aggregator",
+        [f"{options.bin}/bongsu-aggregator", "--fleet", f"{work}/fleet/all.yaml", "--data", f"{work}/data", "--listen",
+         f"127.0.0.1:{ingest}", "--http", f"127.0.0.1:{http}"], http, work / "aggregator.log")
+    aggregator.wait("/-/ready")
+    fleets = []
+    for plan in sorted((work / "fleet").glob("part-*.yaml")):
+        with open(work / f"{plan.stem}.log", "w") as log:
+            fleets.append(subprocess.Popen(
+                [f"{options.bin}/bongsu-fleet", "--fleet", str(plan), "--aggregator", f"127.0.0.1:{ingest}"],
+                stdout=log, stderr=subprocess.STDOUT))
+    return aggregator, fleets
+
+
+def series_count(server, at=None):
+    parameters = {"query": f"count({POWER})"} | ({"time": at} if at else {})
+    result = json.loads(server.get("/api/v1/query", **parameters))["data"]["result"]
+    return int(result[0]["value"][1]) if result else 0
+
+
+def start_peers(options, work, first, last, aggregator):
+    """Prometheus over blocks and VictoriaMetrics, both filled from one export."""
+    peers = []
+    export = work / "power.txt"
+    subprocess.run(
+        [f"{options.bin}/bongsu", "export", "--match", POWER, "--start", str(first), "--end", str(last), "--output",
+         str(export), "--url", aggregator.base], check=True)
+    if shutil.which("prometheus") and shutil.which("promtool"):
+        subprocess.run(
+            ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(export), str(work / "prometheus")],
+            check=True, stdout=subprocess.DEVNULL)
+        (work / "prometheus.yml").write_text("{}\n")
+        port = free_port()
+        peers.append(Server(
+            "Prometheus",
+            ["prometheus", f"--config.file={work}/prometheus.yml", f"--storage.tsdb.path={work}/prometheus",
+             f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y"], port,
+            work / "prometheus.log"))
+        peers[-1].wait("/-/ready")
+    if shutil.which("victoria-metrics"):
+        port = free_port()
+        peers.append(Server(
+            "VictoriaMetrics",
+            ["victoria-metrics", f"-storageDataPath={work}/victoria", f"-httpListenAddr=127.0.0.1:{port}",
+             "-retentionPeriod=100y", "-search.latencyOffset=0s", "-search.disableCache"], port, work / "victoria.log"))
+        peers[-1].wait("/health")
+        # Its importer takes milliseconds where OpenMetrics has seconds.
+        body = work / "victoria.txt"
+        with open(export) as lines, open(body, "w") as out:
+            for line in lines:
+                if not line.startswith("#"):
+                    head, _, seconds = line.rstrip("\n").rpartition(" ")
+                    out.write(f"{head} {round(float(seconds) * 1000)}\n")
+        with open(body, "rb") as stream:
+            request = urllib.request.Request(
+                f"{peers[-1].base}/api/v1/import/prometheus", data=stream, method="POST",
+                headers={"Content-Length": str(body.stat().st_size)})
+            urllib.request.urlopen(request, timeout=600).read()
+        peers[-1].get("/internal/force_flush")
+    return peers
+
+
+def questions(options, last):
+    span = {"start": last - min(300, options.seconds), "end": last, "step": 1}
+    by_factory = f"sum by (factory) ({POWER})"
+    questions = [("q1", "/api/v1/query", {"query": by_factory, "time": last}, True),
+                 ("q3", "/api/v1/query", {"query": f"topk(10, {POWER})", "time": last}, True),
+                 ("q4", "/api/v1/query_range",
+                  {"query": f"factory:{POWER}:sum", "start": last - options.seconds, "end": last,
+                   "step": 60 if options.seconds >= 3600 else 5}, False)]
+    if options.nodes <= EXPORTED_NODES_MAX:
+        questions[1:1] = [
+            ("q2", "/api/v1/query_range", {"query": by_factory} | span, True),
+            ("q2b", "/api/v1/query_range", {"query": f"sum by (factory) (avg_over_time({POWER}[5m]))"} | span, True)]
+    return questions
+
+
+def values(body):
+    """All numbers of an answer by labels, to compare answers."""
+    found = {}
+    for series in json.loads(body)["data"]["result"]:
+        labels = tuple(sorted((k, v) for k, v in series["metric"].items() if k != "__name__"))
+        found[labels] = [float(point[1]) for point in series.get("values", [series.get("value")])]
+    return found
+
+
+def agree(one, other):
+    return one.keys() == other.keys() and all(
+        len(one[key]) == len(other[key])
+        and all(abs(a - b) <= 1e-9 * max(abs(a), abs(b)) for a, b in zip(one[key], other[key])) for key in one)
+
+
+def measure(servers, asked, rounds):
+    for name, path, parameters, is_shared in asked:
+        them = servers if is_shared else servers[:1]
+        answers = {server: server.get(path, **parameters) for server in them}
+        times = {server: [] for server in them}
+        processor = {server: processor_seconds(server.process.pid) for server in them}
+        for _ in range(rounds):
+            for server in them:
+                begin = time.perf_counter()
+                server.get(path, **parameters)
+                times[server].append((time.perf_counter() - begin) * 1000)
+        ours = values(answers[servers[0]])
+        for server in them:
+            used = (processor_seconds(server.process.pid) - processor[server]) * 1000 / rounds
+            judged = "" if server is servers[0] else "  agrees" if agree(ours, values(answers[server])) else "  DIFFERS"
+            print(f"{name:4} {server.name:16} {statistics.median(times[server]):9.1f} ms  {used:8.1f} cpu ms  "
+                  f"{len(answers[server]):>9} bytes{judged}", flush=True)
+        if not ours:
+            sys.exit(f"ops/bench query: {name} has no answer")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name, kind in (("bin", str), ("work", Path), ("nodes", int), ("seconds", int), ("rounds", int)):
+        parser.add_argument(f"--{name}", type=kind, required=True)
+    options = parser.parse_args()
+    work = options.work.resolve()
+    began = int(time.time()) - 1
+    aggregator, fleets = start_aggregator(options, work)
+    peers = []
+    try:
+        deadline = time.monotonic() + 60 + options.nodes / 50
+        while series_count(aggregator) < options.nodes * 8:
+            if time.monotonic() > deadline:
+                sys.exit(f"ops/bench query: {series_count(aggregator)} of {options.nodes * 8} GPUs report")
+            time.sleep(1)
+        time.sleep(options.seconds)
+        last = int(time.time()) - 3
+        print(f"{series_count(aggregator, last)} series of {POWER}, {options.seconds} s at 1 Hz")
+        if options.nodes <= EXPORTED_NODES_MAX:
+            # Ingest goes on while we are asked, as in life; peers rest.
+            peers = start_peers(options, work, began, last, aggregator)
+        measure([aggregator] + peers, questions(options, last), options.rounds)
+    finally:
+        for fleet in fleets:
+            fleet.terminate()
+        for server in peers + [aggregator]:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
