@@ -76,6 +76,7 @@ let package = Package(
     .systemLibrary(name: "CSodium", path: "Sources/CSodium", providers: [.apt(["libsodium-dev"])]),
     .target(name: "CBongsuChecksum", path: "Sources/CBongsuChecksum"),
     .target(name: "CBongsuPlatform", path: "Sources/CBongsuPlatform"),
+    .target(name: "CBongsuTerminal", path: "Sources/CBongsuTerminal"),
     module("BongsuModel", "Sources/Model"),
     module("BongsuFleet", "Sources/Fleet", ["BongsuModel", yams]),
     module("BongsuCodec", "Sources/Codec", ["BongsuModel", "CLZ4"], exclude: ["FORMAT.md"]),
@@ -173,8 +174,8 @@ let package = Package(
     program(
       "bongsu", "Aggregator/CLI",
       [
-        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuQuery", "BongsuReports", "BongsuSeries", argumentParser,
-        httpClient, nioCore, nioHTTP1, nioPosix, nioSSL,
+        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuQuery", "BongsuReports", "BongsuSeries",
+        "CBongsuTerminal", argumentParser, httpClient, nioCore, nioHTTP1, nioPosix, nioSSL,
       ]),
 
     // Tests.

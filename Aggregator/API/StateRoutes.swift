@@ -82,7 +82,7 @@ struct StateRoutes {
         nextStep: "use \(TopLevel.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     let parameters = try QueryParameters(
-      query, allowed: ["by", "limit", "factory", "hall", "rack", "allocation", "node"])
+      query, allowed: ["by", "limit", "factory", "hall", "rack", "allocation", "node", "search"])
     let filter = TopFilter(
       factory: parameters.text("factory"), hall: parameters.text("hall"), rack: parameters.text("rack"),
       allocation: parameters.text("allocation"), node: parameters.text("node"))
@@ -95,7 +95,7 @@ struct StateRoutes {
       level: level, order: try parameters.choice("by", default: .power),
       limit: try parameters.integer(
         "limit", in: 1...ReportLimits.topRowsMax, default: ReportLimits.topRowsDefault),
-      filter: filter)
+      filter: filter, search: parameters.text("search") ?? "")
   }
 }
 

@@ -8,6 +8,8 @@ enum CommandLimits {
   static let answerBytesMax = 128 << 20
   /// Time between two drawings of `--watch`.
   static let watchInterval = Duration.seconds(1)
+  /// How long an escape byte waits for the rest of a key's sequence.
+  static let escapeInterval = Duration.milliseconds(50)
   /// Longest expiry text, in seconds, that is read at all.
   static let durationSecondsMax: Int64 = 10 * 366 * 86_400
 }

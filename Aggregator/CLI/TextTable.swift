@@ -5,6 +5,7 @@ enum Emphasis: Sendable {
   case faint
   case warning
   case alarm
+  case selected
 }
 
 /// Whether and how text is coloured.
@@ -33,6 +34,7 @@ struct TerminalStyle: Sendable {
     case .faint: return "\u{1B}[2m\(text)\u{1B}[0m"
     case .warning: return "\u{1B}[33m\(text)\u{1B}[0m"
     case .alarm: return "\u{1B}[1;31m\(text)\u{1B}[0m"
+    case .selected: return "\u{1B}[7m\(text)\u{1B}[0m"
     }
   }
 }

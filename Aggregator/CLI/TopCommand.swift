@@ -16,7 +16,7 @@ struct TopCommand: AsyncParsableCommand {
         bongsu top factories
         bongsu top allocations --by utilization
         bongsu top racks --factory naver-sejong --allocation msit --limit 20
-        bongsu top nodes --by energy --format csv
+        bongsu top nodes --by idle --search r01 --format csv
         bongsu top nation --watch
       """)
 
@@ -32,7 +32,10 @@ struct TopCommand: AsyncParsableCommand {
   @Option(help: "Only this allocation and what lies below it.") var allocation: String?
   @Option(help: "Only this node; for nodes and gpus.") var node: String?
 
-  @Flag(help: "Draw it anew every second until interrupted.") var watch = false
+  @Option(help: "Only rows whose identifier or name contains this.") var search: String?
+
+  @Flag(help: "Live: a full screen on a terminal (? shows its keys), anywhere else a new table every second.")
+  var watch = false
 
   @Option(help: "With --watch: stop after this many drawings.") var count: Int?
 
@@ -56,6 +59,7 @@ struct TopCommand: AsyncParsableCommand {
         let (report, text) = try await ask(client)
         return StandardOutput.write(rendered(report, text, isFirst: true, style: Self.style()))
       }
+      if format == .table, LiveTerminal.isUsable() { return try await live(client) }
       try await LiveScreen.run(drawings: count) { isFirst in
         let (report, text) = try await ask(client)
         return rendered(report, text, isFirst: isFirst, style: Self.style())
@@ -68,8 +72,16 @@ struct TopCommand: AsyncParsableCommand {
       "/api/bongsu/v1/top/\(level.rawValue)",
       [
         ("by", by.rawValue), ("limit", String(limit)), ("factory", factory), ("hall", hall), ("rack", rack),
-        ("allocation", allocation), ("node", node),
+        ("allocation", allocation), ("node", node), ("search", search),
       ])
+  }
+
+  private func live(_ client: AggregatorClient) async throws {
+    let size = StandardOutput.terminalSize ?? (columns: 80, rows: 24)
+    let filter = TopFilter(factory: factory, hall: hall, rack: rack, allocation: allocation, node: node)
+    try await LiveTopRun(client: client, style: Self.style(), answers: count).run(
+      LiveTop(
+        level: level, order: by, filter: filter, search: search ?? "", columns: size.columns, lines: size.rows))
   }
 
   private func rendered(_ report: TopReport, _ text: String, isFirst: Bool, style: TerminalStyle) -> String {

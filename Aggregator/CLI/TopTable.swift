@@ -22,8 +22,10 @@ enum TopTable {
       if hasNames { cells.append(TextTable.Cell(row.name == lastPart(of: row.id) ? "" : row.name)) }
       cells += [
         TextTable.Cell(row.gpusReporting > 0 ? UnitText.power(milliwatts: row.measuredMilliwatts) : UnitText.unknown),
-        row.estimatedMilliwatts == 0
-          ? "" : TextTable.Cell("+" + UnitText.power(milliwatts: row.estimatedMilliwatts), .warning),
+        !report.hasEstimates
+          ? TextTable.Cell(UnitText.unknown)
+          : row.estimatedMilliwatts == 0
+            ? "" : TextTable.Cell("+" + UnitText.power(milliwatts: row.estimatedMilliwatts), .warning),
         TextTable.Cell(UnitText.percent(row.utilizationRatio)),
         TextTable.Cell(UnitText.energy(millijoules: row.energyMillijoules)),
       ]
@@ -91,7 +93,8 @@ enum TopTable {
     return parts.joined(separator: ", ")
   }
 
-  private static func emphasis(ofCoverage ratio: Double?) -> Emphasis {
+  /// How a coverage stands out.
+  static func emphasis(ofCoverage ratio: Double?) -> Emphasis {
     guard let ratio else { return .none }
     return ratio < coverageAlarm ? .alarm : ratio < coverageWarning ? .warning : .none
   }

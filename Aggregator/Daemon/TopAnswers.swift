@@ -58,7 +58,7 @@ extension LiveAnswers {
     if let now {
       for (id, expected) in scope.expected(level, tree, at: now) { merged[id]?.gpusExpected = expected }
     }
-    return TopRows(closedTickUnixMilliseconds: now?.unixMilliseconds, rows: Array(merged.values))
+    return TopRows(closedTickUnixMilliseconds: now?.unixMilliseconds, rows: Array(merged.values), hasEstimates: false)
   }
 
   /// Rows of nodes or of single GPUs, from the live table.
@@ -66,7 +66,7 @@ extension LiveAnswers {
     let tree = tree
     let newest = engine.newest?.closed.tick
     let pickers = await engine.ask { shard in
-      var picker = TopPicker(order: request.order, limit: request.limit)
+      var picker = TopPicker(order: request.order, limit: request.limit, search: request.search)
       shard.forEachNode { node in
         guard let place = NodePlace(node.id, tree, at: node.tick), scope.contains(place, node.id) else { return }
         if request.level == .nodes {
@@ -79,7 +79,7 @@ extension LiveAnswers {
     }
     return TopRows(
       closedTickUnixMilliseconds: newest?.unixMilliseconds, rows: pickers.flatMap { $0.sorted() },
-      matched: pickers.reduce(0) { $0 + $1.offered })
+      matched: pickers.reduce(0) { $0 + $1.offered }, hasEstimates: false)
   }
 }
 

@@ -8,15 +8,19 @@ public struct TopRows: Sendable {
   public var rows: [TopRow]
   /// How many rows the filter matched, those left out included.
   public var matched: Int
+  /// Whether ``TopRow/estimatedMilliwatts`` is known; nodes, GPUs and cuts that no level keeps have no estimates.
+  public var hasEstimates: Bool
 
   /// Hands over `rows`; `matched` is their number unless the source left some out.
   public init(
-    closedTickUnixMilliseconds: Int64?, energySinceUnixMilliseconds: Int64? = nil, rows: [TopRow], matched: Int? = nil
+    closedTickUnixMilliseconds: Int64?, energySinceUnixMilliseconds: Int64? = nil, rows: [TopRow], matched: Int? = nil,
+    hasEstimates: Bool = true
   ) {
     self.closedTickUnixMilliseconds = closedTickUnixMilliseconds
     self.energySinceUnixMilliseconds = energySinceUnixMilliseconds
     self.rows = rows
     self.matched = matched ?? rows.count
+    self.hasEstimates = hasEstimates
   }
 }
 
@@ -30,6 +34,8 @@ public struct TopReport: Codable, Hashable, Sendable {
   public var energySinceUnixMilliseconds: Int64?
   /// How many rows the filter matched; more than `rows` when the limit cut some off.
   public var matched: Int
+  /// See ``TopRows/hasEstimates``.
+  public var hasEstimates: Bool
   public var rows: [TopRow]
 
   private enum CodingKeys: String, CodingKey {
@@ -38,6 +44,7 @@ public struct TopReport: Codable, Hashable, Sendable {
     case closedTickUnixMilliseconds = "closed_tick_ms"
     case energySinceUnixMilliseconds = "energy_since_ms"
     case matched
+    case hasEstimates = "has_estimates"
     case rows
   }
 
@@ -47,7 +54,10 @@ public struct TopReport: Codable, Hashable, Sendable {
     order = request.order
     closedTickUnixMilliseconds = answer.closedTickUnixMilliseconds
     energySinceUnixMilliseconds = answer.energySinceUnixMilliseconds
-    matched = answer.matched
-    rows = TopSelection.rows(answer.rows, order: request.order, limit: request.limit)
+    // A source that looked for the text itself has left nothing for this to remove.
+    let found = request.search.isEmpty ? answer.rows : TopSelection.found(request.search, in: answer.rows)
+    matched = answer.matched - (answer.rows.count - found.count)
+    hasEstimates = answer.hasEstimates
+    rows = TopSelection.rows(found, order: request.order, limit: request.limit)
   }
 }

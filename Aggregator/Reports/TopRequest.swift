@@ -12,7 +12,7 @@ public enum TopLevel: String, Codable, Sendable, CaseIterable {
   case allocations
 }
 
-/// What `top` sorts by, largest first.
+/// What `top` sorts by, largest first unless said otherwise.
 public enum TopOrder: String, Codable, Sendable, CaseIterable {
   /// Measured plus estimated power, so that a row whose agents vanish does not sink.
   case power
@@ -20,6 +20,14 @@ public enum TopOrder: String, Codable, Sendable, CaseIterable {
   case utilization
   /// Energy since the start that the answer names.
   case energy
+  /// Estimated power.
+  case estimated
+  /// The least covered first.
+  case coverage
+  /// GPUs that report and are not busy.
+  case idle
+  /// By identifier, from A.
+  case name
 }
 
 /// Which part of the nation `top` looks at. Each field narrows further; an empty filter is the whole nation.
@@ -69,14 +77,19 @@ public struct TopRequest: Hashable, Sendable {
   public var limit: Int
   /// The part of the nation looked at.
   public var filter: TopFilter
+  /// Only rows whose identifier or name contains this text, whatever the case; empty for all. Figures are not cut by it.
+  public var search: String
 
   /// Asks for the `limit` largest rows of `level`.
   public init(
-    level: TopLevel, order: TopOrder = .power, limit: Int = ReportLimits.topRowsDefault, filter: TopFilter = TopFilter()
+    level: TopLevel, order: TopOrder = .power, limit: Int = ReportLimits.topRowsDefault,
+    filter: TopFilter = TopFilter(),
+    search: String = ""
   ) {
     self.level = level
     self.order = order
     self.limit = limit
     self.filter = filter
+    self.search = search
   }
 }

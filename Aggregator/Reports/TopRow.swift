@@ -55,6 +55,9 @@ public struct TopRow: Hashable, Sendable {
   /// Measured plus estimated power, milliwatts: what power rules look at.
   public var totalMilliwatts: Int64 { measuredMilliwatts &+ estimatedMilliwatts }
 
+  /// GPUs that report and are not busy.
+  public var gpusIdle: Int { max(0, gpusReporting - gpusBusy) }
+
   /// Mean utilization of the GPUs that reported it, 0 to 1; `nil` when none did.
   public var utilizationRatio: Double? {
     utilizationSamples > 0 ? Double(utilizationPermilleSum) / (1000 * Double(utilizationSamples)) : nil

@@ -33,8 +33,53 @@ public enum TopSelection {
         guard let rightRatio = right.utilizationRatio else { return true }
         return leftRatio > rightRatio
       }
+    case .estimated:
+      if left.estimatedMilliwatts != right.estimatedMilliwatts {
+        return left.estimatedMilliwatts > right.estimatedMilliwatts
+      }
+    case .coverage:
+      if left.coverageRatio != right.coverageRatio {
+        guard let leftRatio = left.coverageRatio else { return false }
+        guard let rightRatio = right.coverageRatio else { return true }
+        return leftRatio < rightRatio
+      }
+    case .idle:
+      if left.gpusIdle != right.gpusIdle { return left.gpusIdle > right.gpusIdle }
+    case .name: break
     }
     return left.id < right.id
+  }
+
+  /// Whether the identifier or the name of `row` contains `text`, small and capital Latin letters being the same; every
+  /// row contains nothing.
+  public static func matches(_ row: TopRow, _ text: String) -> Bool {
+    text.isEmpty || contains(row.id, text) || contains(row.name, text)
+  }
+
+  /// Byte by byte and without copies: it is asked of every GPU of a nation.
+  private static func contains(_ text: String, _ wanted: String) -> Bool {
+    func folded(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte + 0x20 : byte }
+    let text = text.utf8
+    let wanted = wanted.utf8
+    var start = text.startIndex
+    var left = text.count - wanted.count
+    while left >= 0 {
+      if zip(text[start...], wanted).allSatisfy({ folded($0) == folded($1) }) { return true }
+      text.formIndex(after: &start)
+      left -= 1
+    }
+    return false
+  }
+
+  /// The rows that match `text`, and in a tree those above them, so that every row keeps its parent.
+  public static func found(_ text: String, in rows: [TopRow]) -> [TopRow] {
+    var kept = Set(rows.filter { matches($0, text) }.map(\.id))
+    let parents = Dictionary(rows.compactMap { row in row.parent.map { (row.id, $0) } }) { first, _ in first }
+    for id in kept {
+      var next = parents[id]
+      while let parent = next, kept.insert(parent).inserted { next = parents[parent] }
+    }
+    return rows.filter { kept.contains($0.id) }
   }
 
   /// Depth-first order. A row whose parent is missing or that sits in a ring of parents is taken for a root, so that
@@ -78,18 +123,21 @@ public enum TopSelection {
 public struct TopPicker: Sendable {
   private let order: TopOrder
   private let limit: Int
+  private let search: String
   private var heap: [TopRow] = []
-  /// How many rows were offered.
+  /// How many rows were offered and matched.
   public private(set) var offered = 0
 
-  /// Keeps at most `limit` rows; a negative limit counts as 0.
-  public init(order: TopOrder, limit: Int) {
+  /// Keeps at most `limit` rows that match `search`; a negative limit counts as 0.
+  public init(order: TopOrder, limit: Int, search: String = "") {
     self.order = order
+    self.search = search
     self.limit = max(0, limit)
   }
 
   /// Takes `row` in if it is among the first so far.
   public mutating func offer(_ row: TopRow) {
+    guard TopSelection.matches(row, search) else { return }
     offered += 1
     guard limit > 0 else { return }
     if heap.count < limit {
