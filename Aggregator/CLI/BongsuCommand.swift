@@ -20,8 +20,8 @@ struct BongsuCommand: AsyncParsableCommand {
       """,
     version: "bongsu \(Release.version)",
     subcommands: [
-      StatusCommand.self, TopCommand.self, QueryCommand.self, GraphCommand.self, SeriesCommand.self, LabelsCommand.self,
-      AlertsCommand.self, NodesCommand.self, GapsCommand.self,
+      StatusCommand.self, TopCommand.self, DoctorCommand.self, QueryCommand.self, GraphCommand.self,
+      SeriesCommand.self, LabelsCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
       JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])

@@ -13,7 +13,7 @@ enum LiveScreen {
   /// restarts is exactly when somebody watches.
   static func run(drawings: Int?, _ draw: @escaping @Sendable (_ isFirst: Bool) async throws -> String) async throws {
     let first = try await draw(true)
-    let isTerminal = StandardOutput.isTerminal
+    let isTerminal = StandardOutput.canMoveCursor
     if isTerminal { StandardOutput.write(enter) }
     defer { if isTerminal { StandardOutput.write(leave) } }
     let signals = StopSignals()

@@ -18,6 +18,12 @@ enum StandardOutput {
   /// Whether people look at it directly.
   static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
+  /// Whether it is a terminal that can draw over what it has drawn.
+  static var canMoveCursor: Bool {
+    let kind = ProcessInfo.processInfo.environment["TERM"] ?? ""
+    return isTerminal && !kind.isEmpty && kind != "dumb"
+  }
+
   /// Writes `text` and a newline.
   static func print(_ text: String) {
     write(text + "\n")

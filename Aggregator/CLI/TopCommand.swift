@@ -59,7 +59,7 @@ struct TopCommand: AsyncParsableCommand {
         let (report, text) = try await ask(client)
         return StandardOutput.write(rendered(report, text, isFirst: true, style: Self.style()))
       }
-      if format == .table, LiveTerminal.isUsable() { return try await live(client) }
+      if format == .table, LiveTerminal.isUsable { return try await live(client) }
       try await LiveScreen.run(drawings: count) { isFirst in
         let (report, text) = try await ask(client)
         return rendered(report, text, isFirst: isFirst, style: Self.style())

@@ -6,6 +6,7 @@ import BongsuMetrics
 import BongsuModel
 import BongsuReports
 import BongsuRollup
+import BongsuTransport
 import Foundation
 import Synchronization
 
@@ -97,6 +98,7 @@ final class LiveAnswers: LiveSource {
       connected: summaries.reduce(0) { $0 + $1.connected }, known: summaries.reduce(0) { $0 + $1.known },
       expected: tree.expectedGPUs(at: now).count { $0 > 0 }, unassigned: names.count, unassignedNames: names)
     report.ingest = ingestFigures()
+    report.descriptors = Self.descriptorFigures()
     report.journal = journalFigures(pending: summaries.reduce(0) { $0 + $1.pending })
     if let tick = engine.newest?.closed.tick {
       report.closedTickUnixMilliseconds = tick.unixMilliseconds
@@ -115,6 +117,12 @@ final class LiveAnswers: LiveSource {
         ReasonCount(reason: $0.label, count: Int64(clamping: $0.count), nextStep: $0.nextStep)
       })
     return report
+  }
+
+  /// Counted when asked: the kernel lists them in a few milliseconds even with a nation connected.
+  private static func descriptorFigures() -> DescriptorFigures? {
+    guard let open = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") else { return nil }
+    return DescriptorFigures(used: Int64(open.count), limit: Int64(DescriptorLimit.raise(toHold: 0).soft))
   }
 
   /// Names the nodes whose key two machines use.

@@ -82,9 +82,11 @@ public struct StatusReport: Codable, Hashable, Sendable {
   /// Matchers that narrow what the asker sees: then nodes are counted within them, and figures of the whole are left out.
   /// `nil` for who sees everything.
   public var matchers: [String]?
+  /// Open descriptors of the process; `nil` where they are not known.
+  public var descriptors: DescriptorFigures?
 
   private enum CodingKeys: String, CodingKey {
-    case version, nation, ready, nodes, ingest, journal, refused, losses, matchers
+    case version, nation, ready, nodes, ingest, journal, refused, losses, matchers, descriptors
     case uptimeSeconds = "uptime_seconds"
     case closedTickUnixMilliseconds = "closed_tick_ms"
     case lagMilliseconds = "lag_ms"
@@ -108,6 +110,17 @@ public struct StatusReport: Codable, Hashable, Sendable {
     self.lagMilliseconds = lagMilliseconds
     self.refused = refused
     self.losses = losses
+  }
+}
+
+/// How many descriptors the aggregator has open and may have: each connected node takes one.
+public struct DescriptorFigures: Codable, Hashable, Sendable {
+  public var used: Int64
+  public var limit: Int64
+
+  public init(used: Int64, limit: Int64) {
+    self.used = used
+    self.limit = limit
   }
 }
 

@@ -19,16 +19,16 @@ import Testing
     }
   }
 
-  @Test("on a terminal --watch draws in colour on the other screen and gives the screen back when interrupted")
+  @Test("on a terminal other formats are drawn on the other screen, which is given back when interrupted")
   func terminal() async throws {
     try await withServer(APISources(live: FixtureAggregator())) { port async throws in
       let command =
-        "timeout --foreground -k 5 -s INT 2.5 \(bongsuPath) top factories --watch --url http://127.0.0.1:\(port)"
+        "timeout --foreground -k 5 -s INT 2.5 \(bongsuPath) top factories --watch --format csv"
+        + " --url http://127.0.0.1:\(port)"
       let ended = try await run(["-qec", command, "/dev/null"], executable: "/usr/bin/script")
       #expect(ended.output.hasPrefix("\u{1B}[?1049h\u{1B}[?25l"), "\(ended)")
       #expect(ended.output.hasSuffix("\u{1B}[?25h\u{1B}[?1049l"))
-      #expect(ended.output.components(separatedBy: "\u{1B}[H\u{1B}[1mFACTORY").count >= 3)
-      #expect(ended.output.contains("\u{1B}[1;31m66.6 %\u{1B}[0m"))
+      #expect(ended.output.components(separatedBy: "\u{1B}[H").count >= 3)
     }
   }
 

@@ -36,7 +36,6 @@ compressed() { # file, place without .gz
 
 # Manual page and completions of one program, as the program itself describes them.
 documents() { # program, package
-  local shell place
   manual "$1" "$1" "${synopsis[$2]}"
   if [ "$1" = bongsu ]; then
     local command
@@ -45,6 +44,11 @@ documents() { # program, package
         sed 's/^OVERVIEW: //; s/\.$//')"; done < <(
       "$binaries/bongsu" --help | sed -n '/^SUBCOMMANDS:/,$p' | sed -nE 's/^  ([a-z-]+) +[A-Z].*/\1/p')
   fi
+  completions "$1"
+}
+
+completions() { # program
+  local shell place
   for shell in bash zsh fish; do
     case $shell in
     bash) place=usr/share/bash-completion/completions/$1 ;;
@@ -56,6 +60,10 @@ documents() { # program, package
     elif "$binaries/$1" --generate-completion-script "$shell" >"$scratch/completion" 2>/dev/null &&
       [ -s "$scratch/completion" ]; then
       put 0644 "$scratch/completion" "$place"
+    elif completion_from_help "$(cd "$binaries" && pwd)/$1" "$shell" >"$scratch/completion"; then
+      put 0644 "$scratch/completion" "$place"
+    else
+      fail "no completions for $shell from $1 --help"
     fi
   done
 }

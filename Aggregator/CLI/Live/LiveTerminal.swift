@@ -17,15 +17,12 @@ final class LiveTerminal {
 
   /// Other screen, cursor hidden, long lines cut; and the way back.
   private static let enter = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"
-  private static let leave = "\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
+  private static let leave = "\u{1B}[?2026l\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
   /// How long a program that was told to end may take before the terminal is taken from it.
   private static let secondsToEnd = 2
 
   /// Whether a full-screen view is possible here: both ends are a terminal that can move its cursor.
-  static func isUsable(environment: [String: String] = ProcessInfo.processInfo.environment) -> Bool {
-    let kind = environment["TERM"] ?? ""
-    return isatty(STDIN_FILENO) == 1 && StandardOutput.isTerminal && !kind.isEmpty && kind != "dumb"
-  }
+  static var isUsable: Bool { isatty(STDIN_FILENO) == 1 && StandardOutput.canMoveCursor }
 
   private let sources: [any DispatchSourceProtocol]
   /// For one waiter.
@@ -71,10 +68,11 @@ final class LiveTerminal {
       ]
   }
 
-  /// Replaces the screen by `lines`, each cleared behind its end instead of the whole screen first, which would flicker.
+  /// Replaces the screen by `lines`. Each line is cleared before it is written, not behind its end: a cursor that stands on
+  /// the last column would clear what it has just written there. Terminals that can show the picture at once are asked to.
   func show(_ lines: [String]) {
     StandardOutput.write(
-      "\u{1B}[H" + lines.map { $0 + "\u{1B}[K" }.joined(separator: "\r\n") + "\u{1B}[J")
+      "\u{1B}[?2026h\u{1B}[H" + lines.map { "\u{1B}[K" + $0 }.joined(separator: "\r\n") + "\u{1B}[?2026l")
   }
 
   /// Gives the terminal back, sleeps until the shell wakes the process, and takes it again.

@@ -154,7 +154,12 @@ struct LiveTop: Sendable {
     switch key {
     case .character(let character):
       if search.count < Self.searchCharactersMax { setSearch(search + String(character)) }
-    case .backspace: search.isEmpty ? (isTyping = false) : setSearch(String(search.dropLast()))
+    case .backspace:
+      if search.isEmpty {
+        isTyping = false
+      } else {
+        setSearch(String(search.dropLast()))
+      }
     case .enter: isTyping = false
     case .escape:
       isTyping = false
