@@ -87,10 +87,9 @@ final class PseudoTerminal: @unchecked Sendable {
       return []
     }
     let picture = last.components(separatedBy: "\u{1B}[?2026l")[0]
-    // The terminal itself puts a carriage return before each newline.
-    return picture.components(separatedBy: "\n").map {
-      $0.replacing(/\u{1B}\[[0-9;?]*[A-Za-z]/, with: "").replacing("\r", with: "")
-    }
+    // Carriage returns go scalar by scalar: with a newline behind it one is a single character.
+    return String(String.UnicodeScalarView(picture.unicodeScalars.filter { $0 != "\r" })).components(separatedBy: "\n")
+      .map { $0.replacing(/\u{1B}\[[0-9;?]*[A-Za-z]/, with: "") }
   }
 
   /// Waits until `condition` holds for the screen; the screen as it was last when that does not happen within 30 s.
