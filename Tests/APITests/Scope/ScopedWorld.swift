@@ -64,10 +64,17 @@ struct ScopedWorld: Sendable {
       for tick in 0..<Self.ticks {
         let time = Self.start + Int64(tick) * 1000
         alerts.tickClosed(time)
-        while alerts.snapshot.time ?? 0 < time { try await Task.sleep(for: .milliseconds(2)) }
+        // Groups that read more than memory are evaluated on a thread of their own, and skip ticks when these run ahead.
+        while !hasEvaluated(time) { try await Task.sleep(for: .milliseconds(2)) }
       }
       return try await withServer(sources, body)
     }
+  }
+
+  private func hasEvaluated(_ time: Int64) -> Bool {
+    let snapshot = alerts.snapshot
+    return snapshot.time ?? 0 >= time && !snapshot.groups.isEmpty
+      && snapshot.groups.allSatisfy { group in group.health.allSatisfy { $0.lastEvaluation ?? 0 >= time } }
   }
 
   // MARK: Series
