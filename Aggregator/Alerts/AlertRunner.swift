@@ -47,7 +47,7 @@ public final class AlertRunner: Sendable {
     public var remarks: [String] = []
     /// Why changes cannot be saved; `nil` while all is well.
     public var saveFailure: String?
-    /// Evaluations of groups that were left out because the one before took too long.
+    /// Evaluations of rules since the start, and how many of them failed.
     public var evaluations = 0
     public var failures = 0
   }
