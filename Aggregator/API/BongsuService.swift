@@ -87,11 +87,13 @@ public struct BongsuService: Service {
   public func run() async throws {
     let listening = onListening
     let logger = logger
-    let plain = HTTPServerBuilder.http1(
-      configuration: HTTP1Channel.Configuration(
-        idleTimeout: .seconds(APILimits.idleSecondsMax),
-        httpDecoderConfiguration: .init(
-          maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax)))
+    let connections = HTTP1Channel.Configuration(
+      idleTimeout: .seconds(APILimits.idleSecondsMax),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax))
+    let plain = HTTPServerBuilder { responder in
+      AcceptedConnections(http: HTTP1Channel(responder: responder, configuration: connections))
+    }
     let application = Application(
       responder: responder,
       server: try certificate.map { try .tls(plain, tlsConfiguration: $0.configuration()) } ?? plain,
