@@ -10,7 +10,7 @@ internal import Synchronization
 /// Thread rule: shards deposit from their threads, the control plane reads and subscribes from any.
 final class TickCollector: Sendable {
   private let shardCount: Int
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
   /// The ticks of the last minutes.
   let recent: RecentTicks
   /// Who is told of closed ticks. A lock of its own: nothing is held while listeners are woken.
@@ -31,7 +31,7 @@ final class TickCollector: Sendable {
 
   init(plan: RollupPlan, interval: TickInterval = .second, shardCount: Int) {
     self.shardCount = shardCount
-    state = Mutex(State(levels: LevelRollup(plan, interval: interval), energy: EnergyTotals(plan)))
+    state = ThreadLock(State(levels: LevelRollup(plan, interval: interval), energy: EnergyTotals(plan)))
     recent = RecentTicks(interval: interval)
   }
 
