@@ -1,9 +1,8 @@
 internal import Dispatch
-internal import Synchronization
 
 /// An answer that another thread waits for. One put, one wait.
 final class BlockingReply<Answer: Sendable>: Sendable {
-  private let answer = Mutex<Answer?>(nil)
+  private let answer = ThreadLock<Answer?>(nil)
   private let arrived = DispatchSemaphore(value: 0)
 
   func put(_ answer: Answer) {

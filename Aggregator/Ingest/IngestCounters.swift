@@ -2,7 +2,6 @@ public import BongsuMetrics
 internal import BongsuTransport
 internal import BongsuWire
 internal import Glibc
-internal import Synchronization
 
 /// What the ingest core counts, and what it would log.
 ///
@@ -33,7 +32,7 @@ public final class IngestCounters: Sendable {
   private let paused: Gauge
   private let gapReasons: [GapReason: Counter]
   private let rejects: [RejectReason: Counter]
-  private let news = Mutex<[String]>([])
+  private let news = ThreadLock<[String]>([])
 
   /// Registers every metric of the ingest core.
   public init(_ registry: MetricRegistry) {

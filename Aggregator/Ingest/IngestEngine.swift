@@ -3,7 +3,6 @@ public import BongsuMetrics
 public import BongsuModel
 public import BongsuRollup
 public import BongsuTransport
-internal import Synchronization
 
 /// How the ingest core is set up.
 public struct IngestConfiguration: Sendable {
@@ -55,7 +54,7 @@ public final class IngestEngine: Sendable {
   private let keeper: (any JournalKeeper)?
   private let onFailure: @Sendable (String) -> Void
   private let collector: TickCollector
-  private let state = Mutex(State())
+  private let state = ThreadLock(State())
 
   private struct State {
     var phase = IngestPhase.starting("opening the journals")

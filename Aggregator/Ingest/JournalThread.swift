@@ -20,7 +20,7 @@ final class JournalThread: @unchecked Sendable {
   private let slots: [JournalBatch]
   private let counters: IngestCounters
   private let isStopping = Atomic<Bool>(false)
-  private let shared: Mutex<JournalState>
+  private let shared: ThreadLock<JournalState>
   private let onFailure: @Sendable (String) -> Void
 
   /// - Parameters:
@@ -33,7 +33,7 @@ final class JournalThread: @unchecked Sendable {
     onFailure: @escaping @Sendable (String) -> Void
   ) {
     // What was read at the start is on disk; only what a crash tore off is not, and that is cut off.
-    shared = Mutex(JournalState(durableRecord: log.nextNumber - 1))
+    shared = ThreadLock(JournalState(durableRecord: log.nextNumber - 1))
     self.log = log
     self.disk = disk
     self.batches = batches

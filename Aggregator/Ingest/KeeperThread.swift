@@ -10,7 +10,7 @@ final class KeeperThread: Sendable {
   private let journals: [JournalThread]
   private let intervalMilliseconds: Int64
   private let isStopping = Atomic<Bool>(false)
-  private let readers = Mutex(0)
+  private let readers = ThreadLock(0)
 
   init(keeper: any JournalKeeper, mailboxes: [Mailbox], journals: [JournalThread], intervalMilliseconds: Int64) {
     self.keeper = keeper
@@ -73,9 +73,9 @@ final class KeeperThread: Sendable {
 
 /// Where shards leave their checkpoints.
 private final class CheckpointDesk: Sendable {
-  private let state: Mutex<[ShardCheckpoint?]>
+  private let state: ThreadLock<[ShardCheckpoint?]>
 
-  init(shards: Int) { state = Mutex([ShardCheckpoint?](repeating: nil, count: shards)) }
+  init(shards: Int) { state = ThreadLock([ShardCheckpoint?](repeating: nil, count: shards)) }
 
   func deliver(_ checkpoint: ShardCheckpoint, of shard: Int) { state.withLock { $0[shard] = checkpoint } }
 

@@ -1,5 +1,4 @@
 internal import BongsuRing
-internal import Synchronization
 
 /// Questions to a shard, answered on its thread between two turns. The only way in for the control plane.
 ///
@@ -11,10 +10,10 @@ final class Mailbox: Sendable {
     var bell: RingProducer<ShardEvent>
   }
 
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
 
   init(bell: consuming sending RingProducer<ShardEvent>) {
-    state = Mutex(State(bell: bell))
+    state = ThreadLock(State(bell: bell))
   }
 
   /// Lets `letter` run on the shard's thread soon. When the shard has ended it never runs.

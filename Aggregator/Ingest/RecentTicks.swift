@@ -1,6 +1,5 @@
 public import BongsuModel
 public import BongsuRollup
-internal import Synchronization
 
 /// The ticks of the last minutes on every level, so that questions about now need no disk. Late rows are in them.
 ///
@@ -9,7 +8,7 @@ internal import Synchronization
 ///
 /// Thread rule: from any thread. Answers share memory with what is kept, and copy nothing.
 public final class RecentTicks: Sendable {
-  private let state = Mutex(State())
+  private let state = ThreadLock(State())
   private let ticksMax: Int
 
   fileprivate struct State {

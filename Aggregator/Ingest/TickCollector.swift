@@ -14,7 +14,7 @@ final class TickCollector: Sendable {
   /// The ticks of the last minutes.
   let recent: RecentTicks
   /// Who is told of closed ticks. A lock of its own: nothing is held while listeners are woken.
-  private let listeners = Mutex<[Int: TickListener]>([:])
+  private let listeners = ThreadLock<[Int: TickListener]>([:])
   private let listenerNumber = Atomic(0)
 
   private struct Waiting {
