@@ -229,8 +229,9 @@ def report(results):
     row("HTTP answer, p99, ms", lambda r: f"{r['answer_p99'] * 1e3:.1f}")
     for name in sorted({name for r in results for name in r["disk_bytes"]}):
         row(f"disk, {name}, MB", lambda r, name=name: f"{r['disk_bytes'].get(name, 0) / 1e6:.1f}")
-    for key in sorted({key for r in results for account in r["accounts"] for key in account if "latency" in key}):
-        row(key.replace("_", " "), lambda r, key=key: f"{max(account.get(key, 0) for account in r['accounts'])}")
+    for key in sorted({key for r in results for account in r["accounts"] for key in account if key.startswith("ack_ms")}):
+        row(f"sample to acknowledgement, ms, {key[7:].replace('_', '.')}",
+            lambda r, key=key: f"{max(account.get(key) or 0 for account in r['accounts'])}")
     print(f"\nnation: {sum(r['nodes'] for r in results) * 8:,} GPUs, "
           f"{sum(r['cores_steady'] for r in results):.3f} cores steady, "
           f"{sum(r['cores_with_rest'] for r in results):.3f} with all that follows, "

@@ -24,3 +24,15 @@ build_bench() {
   rm -f "$log"
   printf '%s/%s\n' "$(swift build -c release --package-path Tests/Performance --show-bin-path)" "$1"
 }
+
+# build_programs CONFIGURATION PRODUCT…: builds programs of the product and prints the folder they are in.
+build_programs() {
+  local configuration=$1 product log
+  shift
+  log=$(mktemp)
+  for product in "$@"; do
+    swift build -c "$configuration" --product "$product" >"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+  done
+  rm -f "$log"
+  swift build -c "$configuration" --show-bin-path
+}
