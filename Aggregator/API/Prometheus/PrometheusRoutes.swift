@@ -1,7 +1,7 @@
 internal import BongsuQuery
 internal import BongsuReports
 internal import BongsuSeries
-internal import Glibc
+internal import FoundationEssentials
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
@@ -193,10 +193,5 @@ struct PrometheusRoutes {
   }
 
   /// The wall clock, milliseconds since 1970.
-  static func now() -> Int64 {
-    var time = timespec()
-    // SAFETY: the kernel writes one `timespec` through the pointer, which outlives the call.
-    unsafe clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-  }
+  static func now() -> Int64 { Int64((Date.now.timeIntervalSince1970 * 1000).rounded(.down)) }
 }
