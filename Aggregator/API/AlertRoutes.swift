@@ -12,10 +12,11 @@ struct AlertRoutes {
   func install(in table: inout RouteTable) {
     let alerts = alerts
     table.on(.get, "/api/bongsu/v1/alerts", right: .read) { request, _, person in
-      let parameters = try QueryParameters(request.uri.query, allowed: ["firing"])
+      let parameters = try QueryParameters(request.uri.query, allowed: ["firing", "limit"])
       let firingOnly = try parameters.flag("firing")
+      let limit = try parameters.integer("limit", in: 1...100_000, default: 100_000)
       guard let alerts else { throw APIError.notAvailable("alerts") }
-      return try JSONText.response(await Self.list(alerts, firingOnly: firingOnly, person.scope))
+      return try JSONText.response(await Self.list(alerts, firingOnly: firingOnly, limit: limit, person.scope))
     }
     table.on(.get, "/api/bongsu/v1/alerts/history", right: .read) { request, _, person in
       let parameters = try QueryParameters(request.uri.query, allowed: ["start", "end", "limit"])
@@ -49,32 +50,36 @@ struct AlertRoutes {
 
   /// Alerts that a scope leaves; how rules and receivers do is told only to who sees everything, since failures name
   /// labels.
-  private static func list(_ alerts: AlertRunner, firingOnly: Bool, _ scope: AccessScope) async -> AlertList {
+  private static func list(
+    _ alerts: AlertRunner, firingOnly: Bool, limit: Int, _ scope: AccessScope
+  ) async -> AlertList {
     let snapshot = alerts.snapshot
-    var reports: [AlertReport] = []
+    var reports: [(report: AlertReport, labels: LabelSet)] = []
     for group in snapshot.groups {
       for (rule, state) in zip(group.state.group.rules, group.state.alerting) {
         for alert in state.active where scope.includes(alert.labels) && (!firingOnly || alert.phase == .firing) {
-          let deliveries = await alerts.deliveries(of: alert.labels)
-          reports.append(
-            AlertReport(
-              name: rule.name, state: alert.phase.rawValue, group: group.state.group.name,
-              labels: Self.dictionary(alert.labels.allLabels), annotations: Self.dictionary(alert.annotations),
-              value: alert.value.isFinite ? alert.value : nil, activeSinceUnixMilliseconds: alert.activeSince,
-              firedUnixMilliseconds: alert.firedAt, resolvedUnixMilliseconds: alert.resolvedAt, isHeld: alert.isHeld,
-              coverageAtFiring: alert.coverageAtFiring,
-              deliveries: deliveries.map { .init(receiver: $0.receiver, state: $0.state.rawValue) }))
+          let report = AlertReport(
+            name: rule.name, state: alert.phase.rawValue, group: group.state.group.name,
+            labels: Self.dictionary(alert.labels.allLabels), annotations: Self.dictionary(alert.annotations),
+            value: alert.value.isFinite ? alert.value : nil, activeSinceUnixMilliseconds: alert.activeSince,
+            firedUnixMilliseconds: alert.firedAt, resolvedUnixMilliseconds: alert.resolvedAt, isHeld: alert.isHeld,
+            coverageAtFiring: alert.coverageAtFiring, deliveries: [])
+          reports.append((report, alert.labels))
         }
       }
     }
-    reports.sort {
-      ($0.state == "firing" ? 0 : 1, $0.activeSinceUnixMilliseconds) < (
-        $1.state == "firing" ? 0 : 1, $1.activeSinceUnixMilliseconds
-      )
+    reports.sort { Self.rank($0.report) < Self.rank($1.report) }
+    let matched = reports.count
+    var shown: [AlertReport] = []
+    for (report, labels) in reports.prefix(limit) {
+      var report = report
+      report.deliveries = await alerts.deliveries(of: labels)
+        .map { .init(receiver: $0.receiver, state: $0.state.rawValue) }
+      shown.append(report)
     }
     guard scope.isUnlimited else {
       return AlertList(
-        alerts: reports, receivers: [], groups: 0, rules: 0, failingRules: [], fileFailures: [],
+        alerts: shown, matched: matched, receivers: [], groups: 0, rules: 0, failingRules: [], fileFailures: [],
         evaluatedUnixMilliseconds: snapshot.time, isAfterRestart: snapshot.isAfterRestart, saveFailure: nil)
     }
     let failing = snapshot.groups.flatMap { group in
@@ -89,10 +94,16 @@ struct AlertRoutes {
         lastFailure: report.lastFailure, lastDeliveredUnixMilliseconds: report.lastDeliveredUnixMilliseconds)
     }
     return AlertList(
-      alerts: reports, receivers: receivers, groups: snapshot.groups.count,
+      alerts: shown, matched: matched, receivers: receivers, groups: snapshot.groups.count,
       rules: snapshot.groups.reduce(0) { $0 + $1.state.group.rules.count }, failingRules: failing,
       fileFailures: snapshot.loadFailures, evaluatedUnixMilliseconds: snapshot.time,
       isAfterRestart: snapshot.isAfterRestart, saveFailure: snapshot.saveFailure)
+  }
+
+  /// Firing ones first, of them the critical ones, then the oldest.
+  private static func rank(_ report: AlertReport) -> (Int, Int, Int64) {
+    let isCritical = report.labels["severity"] == "critical" || report.labels["severity"] == "page"
+    return (report.state == "firing" ? 0 : 1, isCritical ? 0 : 1, report.activeSinceUnixMilliseconds)
   }
 
   static func dictionary(_ labels: [Label]) -> [String: String] {

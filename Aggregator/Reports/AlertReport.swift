@@ -96,8 +96,10 @@ public struct AlertReceiverReport: Codable, Hashable, Sendable {
 
 /// What `/api/bongsu/v1/alerts` answers.
 public struct AlertList: Codable, Hashable, Sendable {
-  /// Firing ones first, then pending ones, each by their beginning.
+  /// Firing ones first, critical before others, then pending ones, each by their beginning.
   public var alerts: [AlertReport]
+  /// How many there are; more than `alerts` when a limit cut some off.
+  public var matched: Int
   public var receivers: [AlertReceiverReport]
   public var groups: Int
   public var rules: Int
@@ -113,7 +115,7 @@ public struct AlertList: Codable, Hashable, Sendable {
   public var saveFailure: String?
 
   private enum CodingKeys: String, CodingKey {
-    case alerts, receivers, groups, rules
+    case alerts, matched, receivers, groups, rules
     case failingRules = "failing_rules"
     case fileFailures = "file_failures"
     case evaluatedUnixMilliseconds = "evaluated_ms"
@@ -122,10 +124,12 @@ public struct AlertList: Codable, Hashable, Sendable {
   }
 
   public init(
-    alerts: [AlertReport], receivers: [AlertReceiverReport], groups: Int, rules: Int, failingRules: [String],
+    alerts: [AlertReport], matched: Int? = nil, receivers: [AlertReceiverReport], groups: Int, rules: Int,
+    failingRules: [String],
     fileFailures: [String], evaluatedUnixMilliseconds: Int64?, isAfterRestart: Bool, saveFailure: String?
   ) {
     self.alerts = alerts
+    self.matched = matched ?? alerts.count
     self.receivers = receivers
     self.groups = groups
     self.rules = rules

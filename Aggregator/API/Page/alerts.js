@@ -106,7 +106,7 @@ export class AlertsView {
     this.loaded = performance.now();
     try {
       const [now, history, rules] = await Promise.all([
-        ask(`/api/bongsu/v1/alerts`), ask(`/api/bongsu/v1/alerts/history?limit=${historyRows}`),
+        ask(`/api/bongsu/v1/alerts?limit=${alertsMax}`), ask(`/api/bongsu/v1/alerts/history?limit=${historyRows}`),
         this.rules ? null : ask("/api/v1/rules?type=alert"),
       ]);
       if (rules) this.rules = rules.data.groups.flatMap((group) => group.rules);

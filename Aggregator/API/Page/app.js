@@ -88,7 +88,7 @@ async function noteAlerts(counts) {
   if (!isChanged) return;
   showTabs();
   try {
-    page.firing = counts[0] ? (await ask("/api/bongsu/v1/alerts?firing=true")).alerts : [];
+    page.firing = counts[0] ? (await ask("/api/bongsu/v1/alerts?firing=true&limit=50")).alerts : [];
   } catch {
     page.alerts = null; // asked again at the next tick
   }
