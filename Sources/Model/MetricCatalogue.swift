@@ -54,7 +54,8 @@ public enum MetricCatalogue {
     row(.gpuMemoryClock, "bongsu_gpu_memory_clock_hertz", .megahertz, .gauge, .gpu, "Clock of the GPU memory."),
     row(
       .gpuClockEventReasons, "bongsu_gpu_clock_event_reasons", .bits, .bitmask, .gpu,
-      "Why clocks are held down, as NVML's clock event reason bits; 0 when nothing limits them."),
+      "Why clocks are held down, as NVML's clock event reason bits; 0 when nothing limits them. The bit of the power brake "
+        + "(128) also stands for a brake between two samples."),
     row(
       .gpuPCIeTransmit, "bongsu_gpu_pcie_transmit_bytes_total", .kibibyte, .counter, .gpu,
       "Bytes sent by the GPU over PCIe."),

@@ -330,6 +330,51 @@ struct NVMLSourceTests {
     }
   }
 
+  @Test("a power brake is told at the instant of the sample and between two, once, and a reload of the driver is none")
+  func powerBrake() throws {
+    let fake = try FakeNVML(gpus: 2)
+    fake.set("brake", 5_000_000, gpu: 0)
+    let source = NVMLSource(library: fake.path, interval: .second)
+    let inventory = source.discover()
+    var number: Int64 = 0
+    func reasons() -> [Int64?] {
+      number += 1
+      let reading = SourceReading(source, inventory, at: tick(number))
+      return (0..<2).map { reading(.gpuClockEventReasons, $0).reading }
+    }
+    #expect(reasons() == [0x1, 0x1], "what was before the first reading is no news")
+    fake.set("brake", 1, gpu: 1)
+    #expect(reasons() == [0x1, 0x81])
+    #expect(reasons() == [0x1, 0x1])
+    fake.set("brake_now", 1, gpu: 0)
+    fake.set("busy", 1, gpu: 1)
+    #expect(reasons() == [0x81, 0x4])
+    fake.set("brake", 700_000_000, gpu: 0)
+    fake.set("brake_now", 0, gpu: 0)
+    #expect(reasons() == [0x81, 0x4], "it ended within the second")
+    fake.set("driver_code", 9)
+    #expect(reasons() == [nil, nil])
+    fake.set("reload", 1)
+    fake.set("driver_code", 0)
+    #expect(source.discover() == inventory)
+    #expect(reasons() == [0x1, 0x4])
+    #expect(reasons() == [0x1, 0x4])
+  }
+
+  @Test("a driver without the brake's time gives the mask as it is")
+  func noBrakeTime() throws {
+    let fake = try FakeNVML(isOld: true, gpus: 1)
+    let source = NVMLSource(library: fake.path, interval: .second)
+    let inventory = source.discover()
+    fake.set("brake", 5_000_000)
+    #expect(SourceReading(source, inventory, at: tick(1))(.gpuClockEventReasons, 0).reading == 0x1)
+    fake.set("brake", 5_000_000)
+    fake.set("brake_now", 1)
+    #expect(SourceReading(source, inventory, at: tick(2))(.gpuClockEventReasons, 0).reading == 0x81)
+    fake.set("brake_now", 0)
+    #expect(SourceReading(source, inventory, at: tick(3))(.gpuClockEventReasons, 0).reading == 0x1)
+  }
+
   @Test("XID and memory errors are counted per GPU, also over a lost GPU's return")
   func errors() throws {
     let fake = try FakeNVML(gpus: 3)

@@ -28,6 +28,8 @@ import BongsuModel
   /// Numbers of the NVLinks that count their bytes one by one; `nil` until the GPU was asked.
   var links: [UInt32]?
 
+  /// Nanoseconds that the external power brake has held the GPU down since the driver was loaded; `nil` before the first.
+  var brakeNanoseconds: Int64?
   var pcieTransmit = CounterExtension()
   var pcieReceive = CounterExtension()
   /// Time of the newest sample of the driver's power ring that has been seen, microseconds; 0 before the first.
@@ -49,5 +51,13 @@ import BongsuModel
     newestSample = 0
     meanEnergy = nil
     meanTick = nil
+    brakeNanoseconds = nil
+  }
+
+  /// Whether the brake was pulled since the last reading that had its time.
+  mutating func wasBraked(nanoseconds: Int64?) -> Bool {
+    guard let nanoseconds else { return false }
+    defer { brakeNanoseconds = nanoseconds }
+    return brakeNanoseconds.map { nanoseconds > $0 } ?? false
   }
 }

@@ -4,6 +4,8 @@ import BongsuModel
 extension NVMLReader {
   /// An interval from which the energy counter, which the driver refreshes about every 100 ms, is the best mean.
   private static let energyMeanMilliseconds: Int32 = 10_000
+  /// The external power brake among the clock event reasons.
+  private static let powerBrakeReason: Int64 = 0x80
 
   /// `GetPowerUsage`, only where field 185 and the ring do not give a mean.
   func readPowerUsage(_ device: inout NVMLDevice, _ handle: NVMLLibrary.Handle, _ ring: PowerRing) -> Int64? {
@@ -71,7 +73,9 @@ extension NVMLReader {
     }
     var long: UInt64 = 0
     if unsafe attempt(.eventReasons, &device, library.eventReasons, { unsafe $0(handle, &long) }) {
-      set(.eventReasons, Int64(clamping: long))
+      // The mask is that of one instant; the driver counts the time of a brake also between two of them.
+      let braked = device.wasBraked(nanoseconds: fieldValues[NVMLField.powerBrakeTime.rawValue])
+      set(.eventReasons, Int64(clamping: long) | (braked ? Self.powerBrakeReason : 0))
     }
   }
 

@@ -87,6 +87,7 @@ enum NVMLField: Int, CaseIterable, Sendable {
   case pcieTransmit
   case pcieReceive
   case modulePower
+  case powerBrakeTime
 
   /// Number of the field.
   var id: UInt32 {
@@ -100,6 +101,7 @@ enum NVMLField: Int, CaseIterable, Sendable {
     case .nvlinkReceive: 139
     case .pcieTransmit: 197
     case .pcieReceive: 198
+    case .powerBrakeTime: 271
     }
   }
 

@@ -160,7 +160,8 @@ typedef struct Gpu {
   uint32_t index;
   int isLost, isPartitioned, isBusy;
   uint64_t energyMicrojoules, energyTimeUs;
-  uint64_t pcieTransmit, pcieReceive, uncorrected;
+  uint64_t pcieTransmit, pcieReceive, uncorrected, brakeNanoseconds;
+  int isBraked;
 } Gpu;
 
 #ifndef FAKE_NVML_OLD_DRIVER
@@ -240,6 +241,7 @@ static void loadDriver(void) {
     gpu->energyMicrojoules = 0;
     gpu->energyTimeUs = loadTimeUs / 100000 * 100000;
     gpu->uncorrected = 0;
+    gpu->brakeNanoseconds = 0;
   }
 }
 
@@ -285,6 +287,7 @@ __attribute__((constructor)) static void start(void) {
 //   ecc          adds uncorrected errors            energy      adds millijoules
 //   link_bytes   1: NVLinks count link by link, as from the fifth generation on
 //   link_down    NVLink number `value` does not answer, -1: all do
+//   brake        adds nanoseconds of power brake   brake_now   1: the power brake is pulled at this instant
 //   event_hang_ms  a wait for events takes this long, whatever it was told
 //
 // Returns 0, or -1 for anything else.
@@ -303,6 +306,8 @@ static int set(const char *what, int gpu, long long value) {
   else if (strcmp(what, "pcie") == 0) { gpus[gpu].pcieTransmit += value; gpus[gpu].pcieReceive += value; }
   else if (strcmp(what, "pcie_narrow") == 0) hasNarrowPcie = (int)value;
   else if (strcmp(what, "ecc") == 0) gpus[gpu].uncorrected += value;
+  else if (strcmp(what, "brake") == 0) gpus[gpu].brakeNanoseconds += (uint64_t)value;
+  else if (strcmp(what, "brake_now") == 0) gpus[gpu].isBraked = (int)value;
   else if (strcmp(what, "energy") == 0) gpus[gpu].energyMicrojoules += (uint64_t)value * 1000;
   else if (strcmp(what, "link_bytes") == 0) countsByLink = (int)value;
   else if (strcmp(what, "link_down") == 0) linksDown = value < 0 ? 0 : 1u << value;
@@ -531,7 +536,7 @@ EXPORT int nvmlDeviceGetTotalEccErrors(Gpu *gpu, int kind, int counter, unsigned
 
 static int eventReasons(Gpu *gpu, unsigned long long *reasons) {
   int code = enterGpu(gpu);
-  if (code == OK) *reasons = gpu->isBusy ? 0x4 : 0x1;
+  if (code == OK) *reasons = (gpu->isBusy ? 0x4 : 0x1) | (gpu->isBraked ? 0x80 : 0);
   return leave(code);
 }
 
@@ -596,6 +601,7 @@ static int readField(Gpu *gpu, FieldValue *field) {
     else field->value.ull = bytes;
     return OK;
   }
+  case 271: field->value.ull = gpu->brakeNanoseconds; return OK;
 #endif
   default: return INVALID_ARGUMENT;
   }
