@@ -1,7 +1,8 @@
 /// What is known of a GPU product: the figures that estimates, simulations and plausibility checks start from.
 ///
 /// Watts are those of NVML board power. Sources: captured `nvidia-smi` readings of idle nodes for limits and idle power;
-/// vendors' system ratings for the share of a node that is not its GPUs. Thresholds never come from here but from
+/// vendors' system ratings for the share of a node that is not its GPUs: with all GPUs at their limit, a node draws its
+/// system's rating (14.5 kW for eight B300, 132 kW for a rack of 72 GB300). Thresholds never come from here but from
 /// enforced limits and budgets, since operators run below the default limit.
 public struct GPUModel: Hashable, Sendable {
   /// Short key used in fleet files, for example `B200`.
@@ -51,14 +52,14 @@ public struct GPUModel: Hashable, Sendable {
       key: "B200", gpusPerNode: 8, powerLimitWatts: 1000, idleWatts: 200, typicalWatts: 900, nonGPUSharePermille: 440,
       memoryMebibytes: 183_359, smClockMegahertz: 1965, memoryClockMegahertz: 3996),
     GPUModel(
-      key: "B300", gpusPerNode: 8, powerLimitWatts: 1100, idleWatts: 205, typicalWatts: 990, nonGPUSharePermille: 440,
+      key: "B300", gpusPerNode: 8, powerLimitWatts: 1100, idleWatts: 205, typicalWatts: 990, nonGPUSharePermille: 390,
       memoryMebibytes: 275_040, smClockMegahertz: 1965, memoryClockMegahertz: 3996),
     GPUModel(
       key: "GB200", gpusPerNode: 4, powerLimitWatts: 1200, idleWatts: 166, typicalWatts: 1000,
       nonGPUSharePermille: 350, memoryMebibytes: 189_471, smClockMegahertz: 2062, memoryClockMegahertz: 3996),
     GPUModel(
       key: "GB300", gpusPerNode: 4, powerLimitWatts: 1400, idleWatts: 178, typicalWatts: 1200,
-      nonGPUSharePermille: 350, memoryMebibytes: 284_208, smClockMegahertz: 2062, memoryClockMegahertz: 3996),
+      nonGPUSharePermille: 235, memoryMebibytes: 284_208, smClockMegahertz: 2062, memoryClockMegahertz: 3996),
     GPUModel(
       key: "RTXPRO6000", gpusPerNode: 8, powerLimitWatts: 600, idleWatts: 40, typicalWatts: 500,
       nonGPUSharePermille: 450, memoryMebibytes: 97_887, smClockMegahertz: 2430, memoryClockMegahertz: 12_481),
