@@ -100,6 +100,39 @@ struct RuleEngineTests {
     #expect(third.story == ["7000 High f firing>inactive"])
   }
 
+  @Test(
+    "a restart in the middle of `for: 5m` keeps the timer, wherever it falls and however long it takes",
+    arguments: [1, 60, 150, 299], [0, 1, 45, 200] as [Int64])
+  func restartWithinFiveMinutes(secondsBefore: Int64, secondsDown: Int64) throws {
+    let rules = Self.simple.replacing("for: 3s", with: "for: 5m")
+    var before = try Bench(rules)
+    let start: Int64 = 1_000_000
+    for second in 0...secondsBefore { before.tick(start + second * 1000, ["power": [11, 0]]) }
+    #expect(before.story == ["\(start) High f inactive>pending"])
+    var after = try Bench(rules)
+    _ = after.engine.restore(before.saved())
+    // Ticks that nobody evaluated count as held: the first one after the restart goes on with the old beginning.
+    let back = secondsBefore + 1 + secondsDown
+    for second in back...max(back, 301) { after.tick(start + second * 1000, ["power": [11, 0]]) }
+    #expect(after.story == ["\(start + max(back, 300) * 1000) High f pending>firing"])
+    #expect(after.engine.groups[0].state.alerting[0].active.map(\.activeSince) == [start])
+  }
+
+  @Test("what ended while nobody looked begins its `for: 5m` anew")
+  func endedWhileDown() throws {
+    let rules = Self.simple.replacing("for: 3s", with: "for: 5m")
+    var before = try Bench(rules)
+    for second in Int64(0)...200 { before.tick(second * 1000, ["power": [11, 0]]) }
+    var after = try Bench(rules)
+    _ = after.engine.restore(before.saved())
+    after.tick(220_000, ["power": [9, 0]])
+    for second in Int64(221)...521 { after.tick(second * 1000, ["power": [11, 0]]) }
+    #expect(
+      after.story.filter { !$0.hasSuffix("pending>inactive") } == [
+        "221000 High f inactive>pending", "521000 High f pending>firing",
+      ])
+  }
+
   @Test("after a restart nothing ends for want of data before the agents are back")
   func afterRestart() throws {
     var before = try Bench(Self.simple)

@@ -63,4 +63,18 @@ import Testing
       #expect(try await run(["rules", "check", rules]).status == 1)
     }
   }
+
+  @Test("commands on rule files that the README prints run as printed")
+  func readme() async throws {
+    let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+    let text = try String(contentsOfFile: root + "/README.md", encoding: .utf8)
+    let section = try #require(text.components(separatedBy: "\n## ").first { $0.hasPrefix("Be warned") })
+    let commands = section.split(separator: "\n").filter { $0.hasPrefix("    bongsu rules ") }
+    #expect(commands.count >= 2)
+    for command in commands {
+      let words = command.split(separator: " ").dropFirst().map { $0.contains("/") ? "\(root)/\($0)" : String($0) }
+      let ended = try await run(words)
+      #expect(ended.status == 0, "\(command): \(ended.errors)")
+    }
+  }
 }
