@@ -63,6 +63,9 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
   struct State {
     var ready: ReadyState = .ready
     var failure: (any Error)?
+    /// Which answers fail, counted from the call that made them fail; `nil`: all.
+    var failing: ClosedRange<Int>?
+    var answers = 0
     var delay: Duration = .zero
     var tokens: [JoinTokenReport] = []
     var revoked: Set<String> = []
@@ -79,8 +82,14 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
   /// What `/-/ready` answers from now on.
   public func setReady(_ ready: ReadyState) { state.withLock { $0.ready = ready } }
 
-  /// Makes every asynchronous answer fail with `failure`, or succeed again.
-  public func setFailure(_ failure: (any Error & Sendable)?) { state.withLock { $0.failure = failure } }
+  /// Makes every asynchronous answer fail with `failure`, or succeed again; with `answers` only those, the next being 1.
+  public func setFailure(_ failure: (any Error & Sendable)?, answers: ClosedRange<Int>? = nil) {
+    state.withLock {
+      $0.failure = failure
+      $0.failing = answers
+      $0.answers = 0
+    }
+  }
 
   /// Makes every asynchronous answer take this long.
   public func setDelay(_ delay: Duration) { state.withLock { $0.delay = delay } }
@@ -89,7 +98,11 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
   public var persons: [Operator] { state.withLock { $0.persons } }
 
   private func pretend() async throws {
-    let (failure, delay) = state.withLock { ($0.failure, $0.delay) }
+    let (failure, delay) = state.withLock { state in
+      state.answers += 1
+      let fails = state.failing?.contains(state.answers) ?? true
+      return (fails ? state.failure : nil, state.delay)
+    }
     if delay > .zero { try await Task.sleep(for: delay) }
     if let failure { throw failure }
   }
