@@ -140,7 +140,7 @@ let package = Package(
       [
         "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
       ]),
-    module("BongsuReports", "Aggregator/Reports"),
+    module("BongsuReports", "Aggregator/Reports", [crypto]),
     .target(
       name: "BongsuAPI",
       dependencies: [
@@ -232,13 +232,14 @@ let package = Package(
     tests(
       "AggregatorTests",
       [
-        "bongsu-aggregator", "BongsuAPI", "BongsuFleet", "BongsuModel", "BongsuReports", "BongsuRollup", "BongsuSeries",
+        "bongsu-aggregator", "BongsuAPI", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuReports",
+        "BongsuRollup", "BongsuSeries", "BongsuTestKit",
       ]),
     tests(
       "SettingsTests",
       ["bongsu-agent", "bongsu-aggregator", "BongsuDelivery", "BongsuProcess", "BongsuTestKit", argumentParser]),
     tests("RecordLogTests", ["BongsuRecordLog", "BongsuTestKit"]),
-    tests("ReportsTests", ["BongsuReports", "BongsuTestKit"]),
+    tests("ReportsTests", ["BongsuReports", "BongsuTestKit", "FixtureAggregator"]),
     tests("RepositoryTests", []),
     tests(
       "ProcessTests",

@@ -131,6 +131,16 @@ public protocol HistorySource: Sendable {
   func ledger(_ request: LedgerRequest, within scope: AccessScope) async throws -> LedgerReport
 }
 
+/// Signed accounts of a month.
+public protocol ReportSource: Sendable {
+  /// The key by which reports are signed.
+  var key: ReportKey { get }
+
+  /// The account that is asked for. Throws ``APIError/unknownName(_:_:known:)`` for a name that the fleet does not have or
+  /// `scope` does not hold as a whole, and of `bad_parameter` for a month that has not begun.
+  func report(_ request: UsageReportRequest, within scope: AccessScope) async throws -> SignedReport
+}
+
 /// Everything that the API can be asked for. What is `nil` is answered with `not_available`.
 public struct APISources: Sendable {
   public var live: any LiveSource
@@ -140,6 +150,7 @@ public struct APISources: Sendable {
   /// The tokens that people and programs come with.
   public var tokens: (any AccessTokenControl)?
   public var history: (any HistorySource)?
+  public var reports: (any ReportSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
   /// Rules and alerts.
@@ -152,6 +163,7 @@ public struct APISources: Sendable {
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
     gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,
+    reports: (any ReportSource)? = nil,
     series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil, page: (any PageSource)? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
@@ -161,6 +173,7 @@ public struct APISources: Sendable {
     self.gaps = gaps
     self.tokens = tokens
     self.history = history
+    self.reports = reports
     self.series = series
     self.alerts = alerts
     self.page = page

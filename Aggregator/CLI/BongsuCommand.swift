@@ -22,7 +22,7 @@ struct BongsuCommand: AsyncParsableCommand {
     subcommands: [
       StatusCommand.self, TopCommand.self, DoctorCommand.self, QueryCommand.self, GraphCommand.self,
       SeriesCommand.self, LabelsCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
-      JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
+      ReportCommand.self, JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
       FleetCommand.self, RulesCommand.self,
     ])
 
