@@ -7,11 +7,9 @@ that answers as Alertmanager does, and a real Alertmanager with a webhook behind
 
 import argparse
 import json
-import os
 import random
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,14 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nation_fleet
+from machine import free_port, processor_seconds
 
 NODE_GPUS = 8
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def percentile(values, share):
@@ -202,11 +195,6 @@ def bongsu(options, folder, nodes, interval, trials):
         return (*measure(receiver, [began + up for up, _ in steps]), cores)
     finally:
         programs.end()
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def prometheus(options, folder, trials):

@@ -2,21 +2,24 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import nation
 import nation_fleet
 import query
 import remote_write
+from machine import disk_bytes, free_port, peak_bytes, processor_seconds
 
 
 def take(options, part):
     """Lets the aggregator take the load and pack it. Returns its costs; what it has is exported to export.txt."""
     nation_fleet.main(part.nodes, part.simulators, part.folder)
-    part.environment = dict(nation.os.environ, BONGSU_AGGREGATOR_CHUNK_SECONDS=str(options.chunk_seconds))
+    part.environment = dict(os.environ, BONGSU_AGGREGATOR_CHUNK_SECONDS=str(options.chunk_seconds))
     export = options.work / "export.txt"
     try:
         part.join()
@@ -26,23 +29,23 @@ def take(options, part):
         while time.time() < began:
             time.sleep(0.1)
         pid = part.aggregator.pid
-        before = nation.processor_seconds(pid)
+        before = processor_seconds(pid)
         fleets = part.start_fleets(options.seconds)
         if any(fleet.wait() != 0 for fleet in fleets):
             sys.exit("ops/bench ingest: a simulator failed; its log is in --keep DIR")
-        durable = nation.processor_seconds(pid) - before
+        durable = processor_seconds(pid) - before
         last = int(time.time())
         # Chunks are formed when checkpoints are, which is every half minute.
         time.sleep(options.chunk_seconds + 40)
         part.wait_until_idle(pid)
-        packed = nation.processor_seconds(pid) - before
-        peak = nation.peak_bytes(pid)
+        packed = processor_seconds(pid) - before
+        peak = peak_bytes(pid)
         done = part.cli("export", "--match", '{node!=""}', "--start", str(began), "--end", str(last), "--output", str(export))
         if done.returncode != 0:
             sys.exit(f"ops/bench ingest: {done.stderr}")
     finally:
         part.stop()
-    disk = nation.disk_bytes(part.folder / "data")
+    disk = disk_bytes(part.folder / "data")
     return {"durable": durable, "packed": packed, "peak": peak, "raw": disk.get("raw", 0),
             "tiers": disk.get("tiers", 0) + disk.get("history", 0), "journal": disk.get("journal", 0)}
 
@@ -71,7 +74,7 @@ def prometheus(work, port):
 def settle(server, work):
     """Lets the server bring what it has into its final form. Returns the folder to measure."""
     if server.name == "Prometheus":
-        query.urllib.request.urlopen(query.urllib.request.Request(
+        urllib.request.urlopen(urllib.request.Request(
             server.base + "/api/v1/admin/tsdb/snapshot", data=b""), timeout=600).read()
         return work / "data" / "snapshots"
     server.get("/internal/force_flush")
@@ -90,19 +93,19 @@ def offer(options, make, samples, nodes_in_body, expected, last):
     """Writes all samples into a fresh server. Returns its row of the table."""
     work = options.work / f"{make.__name__}-{nodes_in_body}"
     work.mkdir(parents=True)
-    port = query.free_port()
+    port = free_port()
     server, path = make(work, port)
     try:
         server.wait(path)
         pid = server.process.pid
         made = list(remote_write.bodies(samples, nodes_in_body))
-        before = query.processor_seconds(pid)
+        before = processor_seconds(pid)
         remote_write.send(port, made)
-        used = query.processor_seconds(pid) - before
+        used = processor_seconds(pid) - before
         folder = settle(server, work)
         found = stored(server, last + 2, options.seconds + 600)
-        peak = nation.peak_bytes(pid)
-        disk = sum(nation.disk_bytes(folder).values())
+        peak = peak_bytes(pid)
+        disk = sum(disk_bytes(folder).values())
     finally:
         server.stop()
     if found != expected:

@@ -5,9 +5,7 @@ Called by runs/query, which builds the programs.
 
 import argparse
 import json
-import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -17,23 +15,12 @@ import urllib.request
 from pathlib import Path
 
 import nation_fleet
+from machine import free_port, processor_seconds
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 POWER = "bongsu_gpu_power_watts"
 # Above this the history is not exported and peers are left out.
 EXPORTED_NODES_MAX = 500
 NODES_PER_SIMULATOR = 8_500
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 class Server:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 import re
 import shutil
 import socket
@@ -14,7 +13,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+from machine import free_port, processor_seconds
+
 
 # Shares of the viewers. The factory with the most racks is among them.
 VIEWS = [
@@ -24,17 +24,6 @@ VIEWS = [
     (0.05, "rack", ["view=rack&id=naver-sejong&hall=gov&rack=r001"]),
     (0.05, "node", ["view=node&id=naver-sejong-gov-r001-n1"]),
 ]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 class Viewer:
