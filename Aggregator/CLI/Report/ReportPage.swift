@@ -107,27 +107,27 @@ enum ReportPage {
   }
 
   private static let style = """
-    @page { size: A4; margin: 18mm 16mm; }
+    @page { size: A4; margin: 14mm 16mm; }
     * { box-sizing: border-box; }
-    body { font: 10.5pt/1.4 "Noto Sans", "Noto Sans CJK KR", "Noto Sans KR", "Malgun Gothic", sans-serif; color: #111;
+    body { font: 9.5pt/1.3 "Noto Sans", "Noto Sans CJK KR", "Noto Sans KR", "Malgun Gothic", sans-serif; color: #111;
       background: #fff; max-width: 178mm; margin: 0 auto; padding: 6mm 0; }
     @media print { body { padding: 0; } }
-    header { border-bottom: 1.5pt solid #111; margin-bottom: 5mm; padding-bottom: 3mm; }
+    header { border-bottom: 1.5pt solid #111; margin-bottom: 4mm; padding-bottom: 2mm; }
     header p { margin: 1mm 0; }
     h1 { font-size: 16pt; line-height: 1.25; margin: 1mm 0 3mm; }
     h1 span { display: block; font-size: 11pt; font-weight: normal; color: #444; }
     h2 { font-size: 10.5pt; margin: 0 0 1mm; }
     h2 span, th span { font-weight: normal; color: #444; }
     .nation { color: #444; }
-    table { width: 100%; border-collapse: collapse; margin: 0 0 5mm; break-inside: avoid; }
-    th, td { text-align: left; vertical-align: top; padding: 0.8mm 2mm 0.8mm 0; border-bottom: 0.4pt solid #bbb; }
+    table { width: 100%; border-collapse: collapse; margin: 0 0 4mm; break-inside: avoid; }
+    th, td { text-align: left; vertical-align: top; padding: 0.5mm 2mm 0.5mm 0; border-bottom: 0.4pt solid #bbb; }
     thead th { border-bottom: 0.8pt solid #111; }
     td:lang(ko) { color: #444; }
     .part { padding-left: 4mm; }
     th.number, td.number { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums; }
     td, dd { overflow-wrap: anywhere; }
-    .notes { margin: 0 0 5mm; padding-left: 5mm; }
-    footer { border-top: 0.8pt solid #111; padding-top: 2mm; font-size: 8pt; break-inside: avoid; }
+    .notes { margin: 0 0 4mm; padding-left: 5mm; }
+    footer { border-top: 0.8pt solid #111; padding-top: 2mm; font-size: 7.5pt; break-inside: avoid; }
     footer p { margin: 1mm 0 0; }
     dl { display: grid; grid-template-columns: 22mm 1fr; margin: 0; }
     dd { margin: 0; font-family: "Noto Sans Mono", monospace; }
