@@ -12,172 +12,7 @@ import Testing
 /// Accounts of simulated GPUs, made up of real rollups, against the sum of every single sample.
 @Suite("accounts of a month")
 struct UsageAnswersTests {
-  private static let fleet = """
-    version: 1
-    nation: test
-    name: Testland
-    time_zone: Asia/Seoul
-    gpu_models:
-      - { id: T, gpus_per_node: 2, power_limit: 700 W, idle_power: 80 W, typical_power: 600 W, non_gpu_share: 40 %,
-          memory_mib: 1024, sm_clock_mhz: 1000, memory_clock_mhz: 1000 }
-    factories:
-      - id: north
-        name: North
-        halls: [{ id: a, in_service: 2020-01-01, model: T, racks: [{ id: r1, nodes: "n[1-3]" }] }]
-      - id: south
-        halls: [{ id: a, in_service: 2020-01-01, model: T, racks: [{ id: r1, nodes: "s[1-2]" }] }]
-    allocations:
-      - { path: blue, granted_gpus: 8 }
-      - { path: blue/one, members: [{ nodes: [n1, n2, s1] }] }
-      - { path: blue/two, members: [{ nodes: n3 }] }
-      - { path: green, members: [{ nodes: s2 }] }
-    carbon_factors:
-      - { from: 2025-01-01, grams_per_kwh: 454.1 }
-      - { from: 2026-10-31T22:00, grams_per_kwh: 417.3 }
-    """
-
-  /// The last three hours of October 2026 in Korea.
-  private static let start: Int64 = 1_793_448_000_000
-  private static let seconds: Int64 = 3 * 3600
-  /// No tick closed: the aggregator was away.
-  private static let away: Range<Int64> = 4000..<4437
-
-  /// One row as it was sampled.
-  private struct Sample {
-    let node: String
-    let second: Int64
-    let nodeMilliwatts: Int64
-    let gpus: [(milliwatts: Int64, permille: Int64, millijoules: Int64)]
-  }
-
-  /// What three hours left behind: every sample, and the windows of the rollup.
-  private struct Past: TierReader, HistorySource {
-    let tree: FleetTree
-    let plan: RollupPlan
-    var samples: [Sample] = []
-    var windows: [RollupLevel: [WindowTable]] = [:]
-    var nodeHours: [String: [WindowTable]] = [:]
-
-    init() throws {
-      tree = try #require(FleetFile(text: UsageAnswersTests.fleet, path: "f.yaml").tree)
-      plan = RollupPlan(tree)
-      let first = Tick(unixMilliseconds: UsageAnswersTests.start + 1000)
-      var shard = ShardRollup(plan, first: first, keepsSketches: false)
-      var levels = LevelRollup(plan)
-      var cascades = RollupLevel.allCases.map { RollupCascade($0) }
-      var nodes: [(name: String, node: SimulatedNode, member: MemberNumber, folder: NodeFolder)] = []
-      for (position, entry) in tree.nodes.enumerated() {
-        var configuration = SimulatedNode.Configuration(
-          model: tree.model(of: NodeIndex(position)), seed: UInt64(position + 1), jobSeed: UInt64(position / 2 + 5))
-        configuration.hasMeter = true
-        let node = SimulatedNode(configuration)
-        let layout = try RowLayout(
-          interval: .second, columns: node.metrics.compactMap { MetricCatalogue.metric($0) }, devices: node.devices)
-        nodes.append(
-          (
-            entry.id.name, node, shard.join(entry.id, layout: layout),
-            NodeFolder(tree, node: NodeIndex(position), layout: layout, length: .hour)
-          ))
-      }
-      for second in 1...UsageAnswersTests.seconds {
-        let tick = Tick(unixMilliseconds: UsageAnswersTests.start + second * 1000)
-        let isAway = UsageAnswersTests.away.contains(second)
-        for index in nodes.indices where !isAway {
-          var row = [Int64](repeating: 0, count: nodes[index].node.width)
-          var span = row.mutableSpan
-          nodes[index].node.fill(tick, interval: .second, into: &span)
-          guard shard.add(nodes[index].member, at: tick, row: row.span) == .added else {
-            throw StartFailure("row of \(nodes[index].name) at \(second) was not added")
-          }
-          if let hour = nodes[index].folder.add(row.span, at: tick, isExpected: true) {
-            nodeHours[nodes[index].name, default: []].append(hour)
-          }
-          samples.append(
-            Sample(
-              node: nodes[index].name, second: second, nodeMilliwatts: row[row.count - 1],
-              gpus: (0..<2).map { (row[$0], row[10 + $0], row[8 + $0]) }))
-        }
-        var frame = LeafFrame(tick: tick)
-        shard.close(into: &frame)
-        guard !isAway else { continue }
-        let closed = levels.close([frame])
-        for index in cascades.indices {
-          for window in cascades[index].add(closed) { windows[cascades[index].level, default: []].append(window) }
-        }
-      }
-      for index in nodes.indices {
-        if let hour = nodes[index].folder.finish() { nodeHours[nodes[index].name, default: []].append(hour) }
-      }
-    }
-
-    func extent(_ level: TierLevel, _ tier: Tier) -> ClosedRange<Tick>? { nil }
-
-    func visit(_ question: TierQuestion, _ body: (TierGroup, TierCourse) throws -> Bool) throws {
-      func course(_ windows: [WindowTable], _ group: Int) -> TierCourse {
-        var course = TierCourse(series: question.series.count)
-        for window in windows where question.range.contains(window.end) {
-          course.ends.append(window.end.unixMilliseconds)
-          for (index, series) in question.series.enumerated() {
-            course.values[index].append(series.value(window, group) ?? .nan)
-          }
-        }
-        return course
-      }
-      switch question.level {
-      case .node:
-        for (position, node) in tree.nodes.enumerated() {
-          let allocation = tree[tree.allocation(of: NodeIndex(position), at: question.range.upperBound)].path
-          let factory = node.id.name.hasPrefix("n") ? "north" : "south"
-          let labels = [("factory", factory), ("node", node.id.name), ("allocation", allocation)]
-            .map { (name: $0.0, value: $0.1) }
-          guard question.includes(labels) else { continue }
-          guard
-            try body(TierGroup(level: .node, labels: labels), course(nodeHours[node.id.name] ?? [], 0))
-          else { return }
-        }
-      case .rollup(let level):
-        let windows = (windows[level] ?? []).filter { $0.length == question.tier.window }
-        for group in 0..<plan.groupCount(level) where question.includes(plan.labels(level, group)) {
-          guard
-            try body(
-              TierGroup(level: question.level, labels: plan.labels(level, group)), course(windows, group))
-          else { return }
-        }
-      }
-    }
-
-    func storage() async throws -> StorageReport { StorageReport(parts: []) }
-
-    func ledger(_ request: LedgerRequest, within scope: AccessScope) async throws -> LedgerReport {
-      let level = request.factory == nil ? RollupLevel.allocation : .factoryAllocation
-      let entries = (windows[level] ?? []).filter { $0.length == .hour }.flatMap { window in
-        (0..<plan.groupCount(level)).compactMap { group -> LedgerEntry? in
-          let labels = Dictionary(
-            plan.labels(level, group).map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
-          guard request.factory == labels["factory"], request.allocation ?? labels["allocation"] == labels["allocation"]
-          else { return nil }
-          func hours(_ field: RolledField) -> Double { Double(window.field(field, group).sum) / 3600 }
-          let granted = labels["allocation"] == "blue" && request.factory == nil ? 8.0 : nil
-          return LedgerEntry(
-            allocation: labels["allocation"] ?? "", depth: labels["allocation"]?.contains("/") == true ? 2 : 1,
-            factory: labels["factory"], startUnixMilliseconds: window.end.unixMilliseconds - 3_600_000,
-            endUnixMilliseconds: window.end.unixMilliseconds, grantedGPUHours: granted,
-            expectedGPUHours: hours(.expectedGPUs), reportingGPUHours: hours(.reportingGPUs),
-            busyGPUHours: hours(.busyGPUs), idleGPUHours: hours(.reportingGPUs) - hours(.busyGPUs),
-            energyJoules: Double(window.field(.gpuEnergy, group).sum) / 1000, meanWatts: nil, peakWatts: nil,
-            stored: Double(window.ticks) / 3600)
-        }
-      }
-      return LedgerReport(entries: entries)
-    }
-
-    func answers(now: String = "2026-11-15T00:00:00Z") throws -> UsageAnswers {
-      let present = try #require(TimeText.unixMilliseconds(now))
-      return UsageAnswers(tree: tree, tiers: self, ledger: self, signer: ReportSigner(), now: { present })
-    }
-  }
-
-  private static let past = Result { try Past() }
+  static let past = Result { try SimulatedPast() }
 
   private func close(_ left: Double?, _ right: Double?) -> Bool {
     guard let left, let right else { return left == nil && right == nil }
@@ -246,7 +81,7 @@ struct UsageAnswersTests {
     }
     let peak = try #require(quarters.max { ($0.value, $1.key) < ($1.value, $0.key) })
     #expect(close(account.peak?.watts, peak.value))
-    #expect(account.peak?.startUnixMilliseconds == Self.start + peak.key * 900_000)
+    #expect(account.peak?.startUnixMilliseconds == SimulatedPast.start + peak.key * 900_000)
     #expect(account.estimatedShare == 0 && account.peak?.estimatedWatts == 0)
     let shares = minutes.values.map { $0.permille / $0.gpus / 1000 }.sorted()
     #expect(close(account.utilizationMean, shares.reduce(0, +) / Double(shares.count)))
@@ -290,7 +125,7 @@ struct UsageAnswersTests {
       UsageReportRequest(.factory, "north", month: ReportMonth("2026-10")), within: .unlimited
     ).report
     #expect(!running.isWholeMonth)
-    #expect(running.account.endUnixMilliseconds == Self.start + 2 * 3_600_000)
+    #expect(running.account.endUnixMilliseconds == SimulatedPast.start + 2 * 3_600_000)
     #expect(close(running.account.stored, (2 - 437.0 / 3600) / 743))
     let last = try await past.answers().report(UsageReportRequest(.factory, "north"), within: .unlimited).report
     #expect(last.month == "2026-10")
