@@ -128,7 +128,7 @@ let package = Package(
     module("BongsuRollup", "Aggregator/Rollup", ["BongsuFleet", "BongsuModel"]),
     module(
       "BongsuStore", "Aggregator/Store",
-      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuWire", grdb], exclude: ["FORMAT.md"]),
+      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuWire", grdb], exclude: ["FORMAT.md"]),
     module(
       "BongsuIngest", "Aggregator/Ingest",
       [
@@ -185,8 +185,8 @@ let package = Package(
     program(
       "bongsu-drill", "Tests/Drill",
       [
-        "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuSampling", "BongsuSpool",
-        "BongsuStore", "BongsuTestKit", "BongsuWire",
+        "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuSampling",
+        "BongsuSpool", "BongsuStore", "BongsuTestKit", "BongsuWire",
       ]),
     program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
     .testTarget(
@@ -233,7 +233,7 @@ let package = Package(
       "AggregatorTests",
       [
         "bongsu-aggregator", "BongsuAPI", "BongsuDevices", "BongsuFleet", "BongsuModel", "BongsuReports",
-        "BongsuRollup", "BongsuSeries", "BongsuTestKit",
+        "BongsuRollup", "BongsuSeries", "BongsuStore", "BongsuTestKit",
       ]),
     tests(
       "SettingsTests",
@@ -260,7 +260,10 @@ let package = Package(
       ["BongsuSpool", "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire"]),
     tests(
       "StoreTests",
-      ["BongsuStore", "BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuTestKit", "BongsuWire", grdb]),
+      [
+        "BongsuStore", "BongsuCodec", "BongsuFleet", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuTestKit",
+        "BongsuWire", grdb,
+      ]),
     tests("WireTests", ["BongsuWire", "BongsuCodec", "BongsuModel", "BongsuTestKit"]),
   ]
 )

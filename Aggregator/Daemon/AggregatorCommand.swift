@@ -205,9 +205,11 @@ struct AggregatorCommand: AsyncParsableCommand {
     let alarms = Alarms(plan: engine.plan, catalogue: catalogue)
     let series = AggregatorSeries(
       parts: [
-        NewestRollups(
-          catalogue: catalogue, newest: { engine.newest?.closed },
-          recent: { engine.recentTicks.ticks(in: $0) }, outlook: { alarms.feed.outlook($0) }),
+        TieredRollups(
+          newest: NewestRollups(
+            catalogue: catalogue, newest: { engine.newest?.closed },
+            recent: { engine.recentTicks.ticks(in: $0) }, outlook: { alarms.feed.outlook($0) }),
+          tiers: store.tiers, oldestRecent: { engine.recentTicks.extent?.lowerBound }),
         own,
       ] + alarms.parts + [
         DeviceSeries(
@@ -223,6 +225,8 @@ struct AggregatorCommand: AsyncParsableCommand {
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
         tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
+        history: HistoryAnswers(
+          store: store, directory: data, ledger: LedgerAnswers(tiers: store.tiers, plan: engine.plan)),
         series: series, alerts: runner,
         page: PageAnswers(
           engine: engine, catalogue: catalogue, outlook: { alarms.feed.outlook($0) },
@@ -236,6 +240,13 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
           .init(service: OwnSeriesClock(own: own)), .init(service: failure),
+          .init(
+            service: TierService(
+              engine: engine, store: store,
+              keeper: TierKeeper(store: store.tiers, plan: engine.plan, retention: store.tierRetention) {
+                try history.forEachRun($0, $1)
+              },
+              logger: logger)),
           .init(
             service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),
           .init(
@@ -258,12 +269,10 @@ struct AggregatorCommand: AsyncParsableCommand {
   }
 
   private func openStore(_ tree: FleetTree, _ logger: Logger) throws -> DataKeeper {
-    var settings = try storage.settings(directory: data)
+    let settings = try storage.settings(directory: data)
     logger.info(
       "raw history",
       metadata: ["bytes_max": "\(settings.rawBytesMax)", "journal_bytes_max": "\(settings.journalBytesMax)"])
-    let groups = MinuteGroups(tree: tree)
-    settings.groups = { node, tick in groups.groups(of: node, at: tick) }
     return try DataKeeper(directory: data, shards: shards, settings: settings) { logger.warning("\($0)") }
   }
 

@@ -5,7 +5,8 @@ import Foundation
 ///     DIR/format               what wrote it: format version and number of shards
 ///     DIR/journal/shard-N/     one journal per shard: what was received
 ///     DIR/checkpoint/          states of the shards, so that a restart is quick
-///     DIR/history.sqlite       minutes and gap records
+///     DIR/history.sqlite       gap records
+///     DIR/tiers.sqlite         rollups of every group, from 1 s to 1 h
 enum DataDirectory {
   private static let formatVersion = 1
 

@@ -25,29 +25,3 @@ struct HistoryKeeper: JournalKeeper {
       })
   }
 }
-
-/// Which groups of the fleet a node's minutes belong to, keyed by labels, since numbers change with the fleet file.
-struct MinuteGroups: Sendable {
-  let tree: FleetTree
-
-  /// Rack, hall, factory and nation, the allocation with all above it, each also at the factory.
-  func groups(of node: NodeID, at tick: Tick) -> [MinuteGroup] {
-    guard let place = NodePlace(node, tree, at: tick) else { return [] }
-    let factory = "factory=\(tree[place.factory].id)"
-    let hall = "\(factory),hall=\(tree[place.hall].id)"
-    var groups = [
-      group(.rack, "\(hall),rack=\(tree[place.rack].id)"), group(.hall, hall), group(.factory, factory),
-      group(.nation, "nation=\(tree.nation)"),
-    ]
-    for index in place.lineage {
-      let allocation = "allocation=\(tree[index].path)"
-      groups.append(group(.allocation, allocation))
-      groups.append(group(.factoryAllocation, "\(factory),\(allocation)"))
-    }
-    return groups
-  }
-
-  private func group(_ level: RollupLevel, _ key: String) -> MinuteGroup {
-    MinuteGroup(level: UInt8(level.rawValue), key: key)
-  }
-}

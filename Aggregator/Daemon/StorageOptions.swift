@@ -1,5 +1,6 @@
 import ArgumentParser
 import BongsuIngest
+import BongsuRollup
 import BongsuStore
 import Foundation
 
@@ -29,11 +30,35 @@ struct StorageOptions: ParsableArguments {
       """)
   var journalBytes: Int64?
 
+  @Option(
+    name: .customLong("tier-bytes"),
+    help: """
+      Bytes that rollups of all tiers may take; the oldest hours of the finest tier go first. (default: a tenth of \
+      --raw-bytes, at least 64 MiB)
+      """)
+  var tierBytes: Int64?
+
+  @Option(
+    name: .customLong("tier-days"),
+    help: """
+      Days that rollups are kept: of 1 s, 10 s, 1 min, 15 min and 1 h, separated by commas. Rows that come later than the \
+      shortest of them are refused.
+      """)
+  var tierDays = "31,92,400,1100,3660"
+
   func validate() throws {
     if let rawBytes, rawBytes < 1 << 20 {
       throw ValidationError("--raw-bytes is \(rawBytes), must be at least \(1 << 20)")
     }
     guard (1...36_500).contains(rawDays) else { throw ValidationError("--raw-days is \(rawDays), must be 1 to 36500") }
+    if let tierBytes, tierBytes < 1 << 20 {
+      throw ValidationError("--tier-bytes is \(tierBytes), must be at least \(1 << 20)")
+    }
+    let days = try keptDays()
+    for (finer, coarser) in zip(Tier.allCases, Tier.allCases.dropFirst()) where days[finer]! > days[coarser]! {
+      throw ValidationError(
+        "--tier-days is '\(tierDays)': \(finer.title) would be kept for longer than \(coarser.title)")
+    }
     guard (1...3600).contains(chunkSeconds) else {
       throw ValidationError("--chunk-seconds is \(chunkSeconds), must be 1 to 3600")
     }
@@ -41,6 +66,17 @@ struct StorageOptions: ParsableArguments {
       throw ValidationError(
         "--journal-bytes is \(journalBytes), must be at least one segment of \(IngestLimits.segmentBytes)")
     }
+  }
+
+  private func keptDays() throws -> [Tier: Int64] {
+    let parts = tierDays.split(separator: ",", omittingEmptySubsequences: false)
+      .map { Int64($0.trimmingCharacters(in: .whitespaces)) ?? 0 }
+    guard parts.count == Tier.allCases.count, parts.allSatisfy({ (1...36_500).contains($0) }) else {
+      throw ValidationError(
+        "--tier-days is '\(tierDays)', must be \(Tier.allCases.count) numbers from 1 to 36500, such as 31,92,400,1100,3660"
+      )
+    }
+    return Dictionary(uniqueKeysWithValues: zip(Tier.allCases, parts))
   }
 
   /// How a data directory is kept with these options.
@@ -51,6 +87,9 @@ struct StorageOptions: ParsableArguments {
     settings.rawBytesMax = rawBytes
     settings.rawKeptMilliseconds = Int64(rawDays) * 86_400_000
     settings.chunkMilliseconds = Int64(chunkSeconds) * 1000
+    settings.tiers = TierRetention(
+      keptMilliseconds: try keptDays().mapValues { $0 * 86_400_000 },
+      bytesMax: tierBytes ?? max(64 << 20, rawBytes / 10))
     return settings
   }
 }

@@ -31,6 +31,21 @@ public struct LevelRollup: Sendable {
     meterReadings = Array(repeating: (0, .min), count: plan.tree.meters.count)
   }
 
+  /// The newest reading of each meter that was read, by the meter's number: what a tick without one may still show.
+  var readings: [(meter: Int, milliwatts: Int64, time: Int64)] {
+    get {
+      meterReadings.indices.compactMap { meter in
+        meterReadings[meter].time == .min ? nil : (meter, meterReadings[meter].milliwatts, meterReadings[meter].time)
+      }
+    }
+    set {
+      for meter in meterReadings.indices { meterReadings[meter] = (0, .min) }
+      for reading in newValue where meterReadings.indices.contains(reading.meter) {
+        meterReadings[reading.meter] = (reading.milliwatts, reading.time)
+      }
+    }
+  }
+
   /// The totals of the tick that `frames` make up: one frame from each shard, all of the same tick.
   public mutating func close(_ frames: [LeafFrame]) -> ClosedTick {
     precondition(!frames.isEmpty, "no frame to close")

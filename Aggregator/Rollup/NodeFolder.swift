@@ -29,6 +29,18 @@ public struct NodeFolder: Sendable {
     self.length = length
   }
 
+  /// Newest energy counters in row order.
+  var readings: [EnergyCounter.Reading] { counters }
+
+  /// Begins with the counters of the rows before, so that energy goes on without a gap.
+  mutating func resume(_ state: MemberState, layout: RowLayout) {
+    let known = Dictionary(state.counters.map { ($0.key, $0) }) { first, _ in first }
+    for (gpu, key) in ShardRollup.gpuKeys(layout).enumerated() where gpu < counters.count {
+      guard let counter = known[key], let tick = counter.tick else { continue }
+      counters[gpu] = EnergyCounter.Reading(value: counter.millijoules, time: tick.unixMilliseconds)
+    }
+  }
+
   /// Adds the row of one tick; returns the window before it when this one begins another.
   ///
   /// `isExpected` says whether the node is in service and not in maintenance at the tick.

@@ -96,6 +96,15 @@ extension ShardRollup {
     return .added
   }
 
+  /// Gives a slow member that has joined the row that it sent before the first tick; its energy was counted there.
+  mutating func hold(_ member: MemberNumber, at tick: Tick, row: borrowing Span<Int64>) {
+    let position = Int(member.position)
+    guard members[position].pace == .slow else { return }
+    let index = Int(members[position].pacedIndex)
+    paced[index].hold(row, at: (tick.unixMilliseconds + step - 1).flooredDivision(by: step) * step)
+    paced[index].hasSpentEnergy = true
+  }
+
   /// Counts what paced members have for the tick that is about to close.
   mutating func flushPaced(at time: Int64) {
     for index in pacedMembers.indices {

@@ -68,3 +68,44 @@ public struct QuantileSketch: Hashable, Sendable {
     if needed > counts.count { counts.append(contentsOf: repeatElement(0, count: needed - counts.count)) }
   }
 }
+
+extension IntegerWriter {
+  /// Counts of the buckets in use; of empty ones in a row only how many there are.
+  public mutating func add(_ sketch: QuantileSketch) {
+    add(sketch.firstBucket)
+    add(sketch.counts.count)
+    var index = 0
+    while index < sketch.counts.count {
+      add(Int64(sketch.counts[index]))
+      guard sketch.counts[index] == 0 else {
+        index += 1
+        continue
+      }
+      let start = index
+      while index < sketch.counts.count, sketch.counts[index] == 0 { index += 1 }
+      add(index - start)
+    }
+  }
+}
+
+extension IntegerReader {
+  public mutating func sketch() throws(PackedIntegersUnreadable) -> QuantileSketch {
+    let first = try next()
+    let count = try self.count(max: 1 << 14)
+    guard abs(first) < 1 << 16 else { throw PackedIntegersUnreadable(offset: offset) }
+    var sketch = QuantileSketch()
+    var index = 0
+    while index < count {
+      let readings = try self.count(max: Int(UInt32.max))
+      if readings > 0 {
+        sketch.add(bucket: Int(first) + index, UInt32(readings))
+        index += 1
+      } else {
+        let run = try self.count(max: count - index)
+        guard run > 0 else { throw PackedIntegersUnreadable(offset: offset) }
+        index += run
+      }
+    }
+    return sketch
+  }
+}

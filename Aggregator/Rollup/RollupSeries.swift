@@ -125,7 +125,11 @@ public struct RollupSeries: Hashable, Sendable {
 
   /// The exposed number at one tick for a group; `nil` when there is none, and for series of windows only.
   public func value(_ tick: ClosedTick, _ level: RollupLevel, _ group: Int) -> Double? {
-    let table = tick[level]
+    value(tick[level], group, facility: source == .power(.facility) ? tick.facilityMilliwatts(level, group) : nil)
+  }
+
+  /// The same of a cell; `facility` is its power with cooling and losses, mW.
+  func value(_ table: CellTable, _ group: Int, facility: Int64?) -> Double? {
     let isKnown = table.field(.reportingNodes, group) > 0 || table.field(.estimatedGPUs, group) > 0
     switch source {
     case .gaugeSum(let slot):
@@ -142,7 +146,7 @@ public struct RollupSeries: Hashable, Sendable {
     case .coverage: return table.coverage(group)
     case .power(.total): return isKnown ? unit.exposed(table.totalMilliwatts(group)) : nil
     case .power(.estimated): return isKnown ? unit.exposed(table.estimatedMilliwatts(group)) : nil
-    case .power(.facility): return tick.facilityMilliwatts(level, group).map { unit.exposed($0) }
+    case .power(.facility): return facility.map { unit.exposed($0) }
     case .gaugeTotalMin, .gaugeTotalMax, .quantile, .powerMin, .powerMax: return nil
     }
   }
@@ -167,7 +171,7 @@ public struct RollupSeries: Hashable, Sendable {
     }
   }
 
-  private func exposed(_ wire: Double) -> Double { wire * unit.exposedNumerator / unit.exposedDenominator }
+  func exposed(_ wire: Double) -> Double { wire * unit.exposedNumerator / unit.exposedDenominator }
 }
 
 /// The series of a meter's demand; their level is always `meter`.

@@ -58,9 +58,9 @@ public struct WindowTable: Hashable, Sendable {
     case facility
   }
 
-  private static let gaugeWords = 7
-  private static let fieldBase = gaugeWords * CellLayout.gaugeCount
-  private static let powerBase = fieldBase + 3 * RolledField.allCases.count
+  static let gaugeWords = 7
+  static let fieldBase = gaugeWords * CellLayout.gaugeCount
+  static let powerBase = fieldBase + 3 * RolledField.allCases.count
   public static let wordsPerGroup = powerBase + 4 * Power.allCases.count
 
   /// A window into which nothing was folded.

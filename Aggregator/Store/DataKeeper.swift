@@ -3,7 +3,7 @@ public import BongsuRecordLog
 internal import Foundation
 internal import Synchronization
 
-/// Everything of a data directory that stands behind the journals: checkpoints and history, and with them the answer to
+/// Everything of a data directory that stands behind the journals: checkpoints, gap records and rollups, and with them the answer to
 /// how much of the journals has to stay.
 ///
 /// Whatever a disk refuses here is said once and tried again the next time; the journals are then kept for longer, and
@@ -20,14 +20,14 @@ public final class DataKeeper: Sendable {
     public var rawBytesMax = Int64.max
     /// How long raw rows are kept, milliseconds.
     public var rawKeptMilliseconds: Int64 = 30 * 86_400_000
+    /// How long rollups are kept.
+    public var tiers = TierRetention()
     /// How often rows are packed into chunks, and so how long the chunks are, milliseconds.
     public var chunkMilliseconds: Int64 = 300_000
     /// Whether rows are packed on a thread of its own; otherwise ``packRaw(through:)`` does it when it is called.
     public var packsInBackground = true
-    /// How long minutes and gap records are kept, milliseconds.
-    public var minutesKeptMilliseconds: Int64 = 30 * 86_400_000
-    /// What a node belongs to at a tick.
-    public var groups: @Sendable (NodeID, Tick) -> [MinuteGroup] = { _, _ in [] }
+    /// How long gap records are kept, milliseconds.
+    public var gapsKeptMilliseconds: Int64 = 400 * 86_400_000
 
     public init(journalBytesMax: Int64) {
       self.journalBytesMax = journalBytesMax
@@ -50,11 +50,14 @@ public final class DataKeeper: Sendable {
     }
   }
 
-  /// Minutes and gap records.
+  /// Gap records.
   public let history: History
+  /// Rollups.
+  public let tiers: TierStore
   let raw: RawKeeper
   let journals: [String]
-  private let settings: Settings
+  /// How it is kept.
+  public let settings: Settings
   private let say: @Sendable (String) -> Void
   private let state: Mutex<State>
 
@@ -78,18 +81,22 @@ public final class DataKeeper: Sendable {
     history = try Self.openHistory("\(directory)/history.sqlite", say)
     self.settings = settings
     self.say = say
+    tiers = try Self.openTiers("\(directory)/tiers.sqlite", say)
     let history = history
+    let tiers = tiers
     journals = (0..<shards).map { "\(directory)/journal/shard-\($0)" }
     raw = try RawKeeper(
       directory: "\(directory)/raw", journals: journals,
       settings: RawKeeper.Settings(
         bytesMax: settings.rawBytesMax, keptMilliseconds: settings.rawKeptMilliseconds,
         chunkMilliseconds: settings.chunkMilliseconds, journalBytesMax: settings.journalBytesMax,
-        isInBackground: settings.packsInBackground), say: say)
+        isInBackground: settings.packsInBackground, removedEnd: try tiers.rawRemoved(),
+        willRemove: { try tiers.noteRawRemoved(through: $0) }), say: say)
+    // Where tiers are new, what raw history has already is formed.
+    try tiers.noteExisting(hours: raw.store.starts, now: Self.now)
     let builders = try journals.enumerated().map { shard, journal in
       try Builder(
-        MinuteBuilder(
-          shard: shard, journal: PosixDisk(path: journal), history: history, groups: settings.groups))
+        HistoryFollower(shard: shard, journal: PosixDisk(path: journal), history: history, tiers: tiers))
     }
     state = Mutex(State(checkpoints: checkpoints, builders: builders))
   }
@@ -102,9 +109,48 @@ public final class DataKeeper: Sendable {
     } catch {
       guard case .damaged = error else { throw error }
       say("\(error)")
-      try History.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+      try History.setAside(path: path, now: now)
       return try History(path: path)
     }
+  }
+
+  private static func openTiers(_ path: String, _ say: (String) -> Void) throws(StoreError) -> TierStore {
+    do {
+      return try TierStore(path: path)
+    } catch {
+      guard case .damaged = error else { throw error }
+      say("\(error)")
+      try TierStore.setAside(path: path, now: now)
+      return try TierStore(path: path)
+    }
+  }
+
+  private static var now: Tick { Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
+
+  /// Notes for the tiers which minutes have rows in records up to `committed`, one number for each shard.
+  ///
+  /// - Throws: ``StoreError`` or what the disk refuses; it goes on from there with the next call.
+  public func follow(through committed: [UInt64]) throws {
+    for (shard, record) in committed.enumerated() {
+      // In pieces, so that a checkpoint does not wait while a long journal is read.
+      while try state.withLock({ state in
+        let builder = state.builders[shard]
+        let next = min(record, builder.minutes.applied + Self.followedAtOnce)
+        try builder.minutes.advance(through: next, now: Self.now)
+        return next < record
+      }) {}
+    }
+  }
+
+  /// Records of a journal that are followed at once: less than a second's work.
+  private static let followedAtOnce: UInt64 = 50_000
+
+  /// How long rollups are kept.
+  public var tierRetention: TierRetention { settings.tiers }
+
+  /// Bytes of the raw history's files, and from when on there are any.
+  public var rawUsage: (bytes: Int64, oldest: Tick?) {
+    (raw.store.bytes, raw.store.starts.first.map { Tick(unixMilliseconds: $0) })
   }
 
   /// A reader of the raw rows in the journals.
@@ -166,8 +212,9 @@ public final class DataKeeper: Sendable {
   /// Packs all committed rows into chunks now, and merges and removes what is due.
   public func packRaw(through committed: [UInt64]) { raw.work(through: committed) }
 
-  /// Rows before this tick are no longer kept: those that come later than that are refused.
-  public var rawFloor: Tick { Tick(unixMilliseconds: raw.floor) }
+  /// Rows before this tick are no longer kept, or can no longer enter all tiers: those that come later than that are
+  /// refused.
+  public var rawFloor: Tick { Tick(unixMilliseconds: max(raw.floor, tiers.lateFloor)) }
 
   /// Bytes of the segments that hold records no partition has.
   private func unpackedBytes(_ journals: [Progress]) -> Int64 {
@@ -204,7 +251,7 @@ public final class DataKeeper: Sendable {
   private func follow(_ shard: Int, through committed: UInt64, _ state: inout State) {
     let builder = state.builders[shard]
     do {
-      try builder.minutes.advance(through: committed)
+      try builder.minutes.advance(through: committed, now: Self.now)
       note("history-\(shard)", nil, &state)
     } catch {
       note("history-\(shard)", "the history cannot be written and will catch up later: \(error)", &state)
@@ -213,16 +260,16 @@ public final class DataKeeper: Sendable {
     for line in losses.damage.dropFirst(builder.damageSaid) { say("history: \(line)") }
     builder.damageSaid = losses.damage.count
     if losses.undecodedRows > builder.undecodedSaid {
-      say("history: \(losses.undecodedRows - builder.undecodedSaid) rows of shard \(shard) cannot be decoded")
+      say("history: \(losses.undecodedRows - builder.undecodedSaid) rows of shard \(shard) have no layout")
       builder.undecodedSaid = losses.undecodedRows
     }
   }
 
   private func expire(_ state: inout State) {
-    let now = Int64(Date().timeIntervalSince1970 * 1000)
     do throws(StoreError) {
       try history.expire(
-        before: Tick(unixMilliseconds: now - settings.minutesKeptMilliseconds), rowsMax: StoreLimits.expiredRowsMax)
+        before: Tick(unixMilliseconds: Self.now.unixMilliseconds - settings.gapsKeptMilliseconds),
+        rowsMax: StoreLimits.expiredRowsMax)
       note("expiry", nil, &state)
     } catch {
       note("expiry", "old history cannot be removed: \(error)", &state)
@@ -246,10 +293,10 @@ public final class DataKeeper: Sendable {
 
   /// One shard's builder. A class, because arrays hold no noncopyable values.
   private final class Builder {
-    var minutes: MinuteBuilder
+    var minutes: HistoryFollower
     var damageSaid = 0
     var undecodedSaid = 0
 
-    init(_ minutes: consuming MinuteBuilder) { self.minutes = minutes }
+    init(_ minutes: consuming HistoryFollower) { self.minutes = minutes }
   }
 }

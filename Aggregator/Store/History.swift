@@ -6,24 +6,6 @@ internal import GRDB
 
 /// What one shard adds to the history in one transaction.
 public struct HistoryBatch: Sendable {
-  /// Totals that late or new rows add to one minute of one group.
-  public struct Addition: Hashable, Sendable {
-    /// Level, by its number in the rollup.
-    public var level: UInt8
-    /// The group by its labels, such as `factory=icheon`: numbers of groups change with the fleet file, keys do not.
-    public var group: String
-    /// The tick that ends the minute, as rollups name their windows.
-    public var minute: Tick
-    public var cell: TierCell
-
-    public init(level: UInt8, group: String, minute: Tick, cell: TierCell) {
-      self.level = level
-      self.group = group
-      self.minute = minute
-      self.cell = cell
-    }
-  }
-
   /// A gap of a node, and the record that holds it.
   public struct GapRecord: Hashable, Sendable {
     public var record: UInt64
@@ -38,26 +20,20 @@ public struct HistoryBatch: Sendable {
   }
 
   public var shard: Int
-  /// The batch holds exactly what records after the applied one up to this one say, less what `state` keeps back.
+  /// The batch holds exactly what records after the applied one up to this one say.
   public var record: UInt64
-  /// What of those records is not in any addition yet (open windows, say): handed back at a restart.
-  public var state: [UInt8]
-  public var additions: [Addition] = []
   public var gaps: [GapRecord] = []
 
-  public init(shard: Int, record: UInt64, state: [UInt8] = []) {
+  public init(shard: Int, record: UInt64) {
     self.shard = shard
     self.record = record
-    self.state = state
   }
 }
 
-/// Minutes of every group, and gap records, in one SQLite file.
+/// Gap records in one SQLite file.
 ///
-/// **Exactly once.** Additions, gaps, the number of the last record they come from and what is kept back go into one
-/// transaction. After a crash the owner takes ``applied(shard:)``, goes on with its state from the record after, and
-/// replays the journal: nothing is missing and nothing enters twice, since cells only ever grow by what is new. Late rows
-/// are additions like any others, so an outage leaves no trace.
+/// **Exactly once.** Gaps and the number of the last record they come from go into one transaction. After a crash the owner
+/// takes ``applied(shard:)`` and replays the journal from the record after: nothing is missing and nothing enters twice.
 ///
 /// Every row carries a checksum over its key and contents: a damaged one is passed over and counted, never returned.
 ///
@@ -70,7 +46,9 @@ public final class History: Sendable {
   /// - Throws: ``StoreError/damaged(path:message:)`` when the file cannot be relied on: call ``setAside(path:now:)``,
   ///   open anew, and replay the journal from its oldest record.
   public init(path: String) throws(StoreError) {
-    database = try StoreDatabase(path: path, version: StoreLimits.historyVersion, migrations: [Self.createTables])
+    database = try StoreDatabase(
+      path: path, version: StoreLimits.historyVersion,
+      migrations: [Self.createTables, Self.leaveMinutes])
     // A damaged count would skip records or apply them twice.
     _ = try database.read { db in
       for shard in try Int.fetchAll(db, sql: "SELECT shard FROM applied") { _ = try self.fetchApplied(db, shard) }
@@ -106,10 +84,15 @@ public final class History: Sendable {
         """)
   }
 
+  /// Version 1 had minutes of every group, which ``TierStore`` has taken over.
+  private static let leaveMinutes: @Sendable (Database) throws -> Void = { db in
+    try db.execute(sql: "DROP TABLE minutes; DROP TABLE groups;")
+  }
+
   // MARK: Applying
 
-  /// How far a shard's records are applied, and the state kept back with them; `nil` before the first batch.
-  public func applied(shard: Int) throws(StoreError) -> (record: UInt64, state: [UInt8])? {
+  /// How far a shard's records are applied; `nil` before the first batch.
+  public func applied(shard: Int) throws(StoreError) -> UInt64? {
     try database.read { db in try self.fetchApplied(db, shard) }
   }
 
@@ -121,21 +104,19 @@ public final class History: Sendable {
     precondition((0..<StoreLimits.shardsMax).contains(batch.shard), "shard \(batch.shard)")
     try database.write { db in
       let known = try self.fetchApplied(db, batch.shard)
-      if let known, batch.record <= known.record {
-        throw StoreError.outOfOrder(shard: batch.shard, record: batch.record, applied: known.record)
+      if let known, batch.record <= known {
+        throw StoreError.outOfOrder(shard: batch.shard, record: batch.record, applied: known)
       }
-      for addition in batch.additions where !addition.cell.isEmpty { try Self.add(addition, db) }
       for gap in batch.gaps { try Self.add(gap, shard: batch.shard, db) }
       try db.execute(
         sql: "INSERT OR REPLACE INTO applied (shard, record, state, checksum) VALUES (?, ?, ?, ?)",
         arguments: [
-          batch.shard, Int64(batch.record), Data(batch.state),
-          Self.checksum(shard: batch.shard, batch.record, batch.state),
+          batch.shard, Int64(batch.record), Data(), Self.checksum(shard: batch.shard, batch.record, []),
         ])
     }
   }
 
-  private func fetchApplied(_ db: Database, _ shard: Int) throws -> (record: UInt64, state: [UInt8])? {
+  private func fetchApplied(_ db: Database, _ shard: Int) throws -> UInt64? {
     let row = try Row.fetchOne(
       db, sql: "SELECT record, state, checksum FROM applied WHERE shard = ?", arguments: [shard])
     guard let row else { return nil }
@@ -146,7 +127,7 @@ public final class History: Sendable {
       throw StoreError.damaged(
         path: database.path, message: "the applied record of shard \(shard) is not what was written")
     }
-    return (UInt64(record), bytes)
+    return UInt64(record)
   }
 
   private static func checksum(shard: Int, _ record: UInt64, _ state: [UInt8]) -> Int64 {
@@ -157,89 +138,7 @@ public final class History: Sendable {
     return checksum.value
   }
 
-  private static func checksum(_ level: UInt8, _ group: String, _ minute: Int64, _ cell: [UInt8]) -> Int64 {
-    var checksum = RowChecksum()
-    checksum.add(Int64(level))
-    checksum.add(group)
-    checksum.add(minute)
-    checksum.add(cell)
-    return checksum.value
-  }
-
-  private static func add(_ addition: HistoryBatch.Addition, _ db: Database) throws {
-    let bytes = addition.group.utf8.count
-    guard bytes <= StoreLimits.groupKeyBytesMax else {
-      throw StoreError.tooLarge(what: "bytes of a group's key", value: bytes, limit: StoreLimits.groupKeyBytesMax)
-    }
-    let find = try db.cachedStatement(sql: "SELECT id FROM groups WHERE level = ? AND key = ?")
-    var id = try Int64.fetchOne(find, arguments: [Int(addition.level), addition.group])
-    if id == nil {
-      try db.cachedStatement(sql: "INSERT INTO groups (level, key) VALUES (?, ?)")
-        .execute(arguments: [Int(addition.level), addition.group])
-      id = db.lastInsertedRowID
-    }
-    guard let id else { return }
-    let minute = addition.minute.unixMilliseconds
-    var cell = addition.cell
-    let known = try Row.fetchOne(
-      try db.cachedStatement(sql: "SELECT cell, checksum FROM minutes WHERE group_id = ? AND minute = ?"),
-      arguments: [id, minute])
-    if let known {
-      let data: Data = known["cell"]
-      let bytes = Array(data)
-      // What is damaged is lost; the window goes on with what is new and stays short, which coverage shows.
-      if known["checksum"] == checksum(addition.level, addition.group, minute, bytes),
-        let stored = TierCell(bytes: bytes)
-      {
-        cell.merge(stored)
-      }
-    }
-    let encoded = cell.encoded()
-    try db.cachedStatement(
-      sql: "INSERT OR REPLACE INTO minutes (group_id, minute, cell, checksum) VALUES (?, ?, ?, ?)"
-    ).execute(
-      arguments: [id, minute, Data(encoded), checksum(addition.level, addition.group, minute, encoded)])
-  }
-
   // MARK: Asking
-
-  /// Minutes of one group, ascending, whose ends lie in `range`. Damaged rows are left out and counted in `damaged`.
-  public func minutes(
-    level: UInt8, group: String, _ range: ClosedRange<Tick>
-  ) throws(StoreError) -> (rows: [(minute: Tick, cell: TierCell)], damaged: Int) {
-    try database.read { db in
-      var rows: [(minute: Tick, cell: TierCell)] = []
-      var damaged = 0
-      let cursor = try Row.fetchCursor(
-        db,
-        sql: """
-          SELECT minute, cell, m.checksum AS checksum FROM minutes m JOIN groups g ON g.id = m.group_id
-          WHERE g.level = ? AND g.key = ? AND minute BETWEEN ? AND ? ORDER BY minute LIMIT ?
-          """,
-        arguments: [
-          Int(level), group, range.lowerBound.unixMilliseconds, range.upperBound.unixMilliseconds,
-          StoreLimits.answerRowsMax,
-        ])
-      while let row = try cursor.next() {
-        let minute: Int64 = row["minute"]
-        let data: Data = row["cell"]
-        let bytes = Array(data)
-        if row["checksum"] == Self.checksum(level, group, minute, bytes), let cell = TierCell(bytes: bytes) {
-          rows.append((Tick(unixMilliseconds: minute), cell))
-        } else {
-          damaged += 1
-        }
-      }
-      return (rows, damaged)
-    }
-  }
-
-  /// The keys of all groups of a level, ascending.
-  public func groups(level: UInt8) throws(StoreError) -> [String] {
-    try database.read { db in
-      try String.fetchAll(db, sql: "SELECT key FROM groups WHERE level = ? ORDER BY key", arguments: [Int(level)])
-    }
-  }
 
   /// Gaps that touch `range`, of one node or of all, oldest first. Damaged rows are left out and counted.
   public func gaps(
@@ -284,23 +183,16 @@ public final class History: Sendable {
 
   // MARK: Care
 
-  /// Removes minutes and gaps that end before `tick`, at most `rowsMax` of each; returns how many rows went.
+  /// Removes gaps that end before `tick`, at most `rowsMax`; returns how many rows went.
   @discardableResult
   public func expire(before tick: Tick, rowsMax: Int = 10_000) throws(StoreError) -> Int {
     try database.write { db in
-      var removed = 0
-      try db.execute(
-        sql: """
-          DELETE FROM minutes WHERE (group_id, minute) IN
-          (SELECT group_id, minute FROM minutes WHERE minute < ? LIMIT ?)
-          """, arguments: [tick.unixMilliseconds, rowsMax])
-      removed += db.changesCount
       try db.execute(
         sql: """
           DELETE FROM gaps WHERE (shard, record) IN
           (SELECT shard, record FROM gaps WHERE last_tick < ? LIMIT ?)
           """, arguments: [tick.unixMilliseconds, rowsMax])
-      return removed + db.changesCount
+      return db.changesCount
     }
   }
 

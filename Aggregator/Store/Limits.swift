@@ -9,9 +9,8 @@ public enum StoreLimits {
   public static let checkpointBlobsMax = 1024
   public static let checkpointNameBytesMax = 64
 
-  /// Metrics and counts of one tier cell.
-  public static let cellMetricsMax = 256
-  public static let cellFieldsMax = 64
+  /// Rows of one tile of a tier: an hour of 10 s windows, or a minute of ticks.
+  public static let tileRowsMax = 3600
   /// Bytes of a group's key.
   public static let groupKeyBytesMax = 512
   /// Shards that one history knows.
@@ -38,7 +37,7 @@ public enum StoreLimits {
 
   /// Format of each kind of database file, kept in SQLite's user_version.
   static let registryVersion = 2
-  static let historyVersion = 1
+  static let historyVersion = 2
   static let partitionVersion = 1
 
   /// Ticks in one partition file, milliseconds; part of the format.

@@ -26,6 +26,10 @@ final class RawKeeper: @unchecked Sendable {
     /// Bytes of journal behind which packing does not wait for its time.
     var journalBytesMax: Int64
     var isInBackground = true
+    /// Rows before this were removed in former runs.
+    var removedEnd: Int64 = 0
+    /// Called before a partition is removed, with its end; when it throws, the partition stays.
+    var willRemove: @Sendable (_ end: Int64) throws -> Void = { _ in }
     var failpoint: (@Sendable (String) throws -> Void)?
   }
 
@@ -56,7 +60,10 @@ final class RawKeeper: @unchecked Sendable {
     self.say = say
     store = try RawStore(directory: directory, shards: journals.count, say: say, failpoint: settings.failpoint)
     writer = try RawWriter(store: store, journals: journals)
-    state.withLock { $0.lastPassMilliseconds = Self.monotonicMilliseconds() }
+    state.withLock { state in
+      state.lastPassMilliseconds = Self.monotonicMilliseconds()
+      state.removedEnd = settings.removedEnd
+    }
     guard settings.isInBackground else { return }
     // The thread keeps nothing alive: it ends within a second after the last reference is gone.
     let bell = bell
@@ -147,7 +154,8 @@ final class RawKeeper: @unchecked Sendable {
   func advance(through committed: [UInt64], now: Int64 = RawKeeper.nowMilliseconds()) throws {
     try writer.advance(through: committed, floor: floor(now: now))
     try merge(now: now)
-    let (removed, end) = store.removeOldest(bytesMax: settings.bytesMax, before: now - settings.keptMilliseconds)
+    let (removed, end) = try store.removeOldest(
+      bytesMax: settings.bytesMax, before: now - settings.keptMilliseconds, willRemove: settings.willRemove)
     state.withLock { state in
       state.removed += removed
       state.removedEnd = max(state.removedEnd, end ?? 0)

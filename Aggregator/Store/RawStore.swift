@@ -151,9 +151,12 @@ final class RawStore: Sendable {
   /// Removes whole partitions, oldest first: those that end before `tick`, and as many as it takes to come down to
   /// `bytesMax`; the newest stays.
   ///
+  /// - Parameter willRemove: called with the end of each before it goes; when it throws, the partition stays.
   /// - Returns: where the ones that were removed for their size ended; `nil` when none was.
   @discardableResult
-  func removeOldest(bytesMax: Int64, before tick: Int64) -> (removed: Int, end: Int64?) {
+  func removeOldest(
+    bytesMax: Int64, before tick: Int64, willRemove: (_ end: Int64) throws -> Void = { _ in }
+  ) rethrows -> (removed: Int, end: Int64?) {
     let sizes = starts.map { (start: $0, bytes: bytes(of: $0)) }
     var total = sizes.reduce(0) { $0 + $1.bytes }
     var removed = 0
@@ -161,6 +164,7 @@ final class RawStore: Sendable {
     for (start, bytes) in sizes.dropLast() {
       let isOld = start + StoreLimits.partitionMilliseconds <= tick
       guard isOld || total > bytesMax else { break }
+      try willRemove(start + StoreLimits.partitionMilliseconds)
       state.withLock { state in
         state.open[start] = nil
         state.order.removeAll { $0 == start }

@@ -28,6 +28,16 @@ struct GaugeMinute: Hashable, CustomStringConvertible {
 struct MinuteTotals: Hashable {
   private(set) var minutes: [Int64: [MetricID: GaugeMinute]] = [:]
 
+  /// Whether all rows are of nodes that sample once a second.
+  private(set) var isPerSecond = true
+
+  /// Only the minutes that end at one of `ends`.
+  func limited(to ends: Set<Int64>) -> MinuteTotals {
+    var copy = self
+    copy.minutes = minutes.filter { ends.contains($0.key) }
+    return copy
+  }
+
   static func end(of tick: Int64) -> Int64 { (tick + 59_999).flooredDivision(by: 60_000) * 60_000 }
 
   mutating func set(_ minute: Int64, _ metric: MetricID, _ totals: GaugeMinute) {
@@ -37,6 +47,7 @@ struct MinuteTotals: Hashable {
   /// Adds a row, its layout spelled as in ``BongsuModel/RowLayout/drillName``.
   mutating func add(tick: Int64, layout: String, values: [Int64]) {
     let minute = Self.end(of: tick)
+    if layout.split(separator: " ").first != "1000" { isPerSecond = false }
     var place = 0
     for word in layout.split(separator: " ").dropFirst() {
       let parts = word.split(separator: "*")

@@ -1,4 +1,5 @@
 import BongsuModel
+import BongsuRollup
 import BongsuStore
 import BongsuWire
 
@@ -12,37 +13,39 @@ struct StoredHistory {
   private(set) var gaps: [String: Int] = [:]
   private(set) var damage: [String] = []
 
-  /// Highest number of a level above nodes; see `RollupLevel`.
-  private static let levelMax: UInt8 = 6
+  /// Minutes that were formed and got no row since. Others wait for their turn and are not looked at.
+  private(set) var settled: Set<Int64> = []
 
   /// Reads the history of an aggregator that has ended in order.
   init(data: String) throws {
-    let history = try History(path: "\(data)/history.sqlite")
-    let ever = Limits.tickRange
-    for group in try history.groups(level: MinuteBuilder.nodeLevel) {
-      let name = String(group.drop { $0 != "=" }.dropFirst())
-      nodes[name] = try read(history, MinuteBuilder.nodeLevel, group)
-    }
-    for level in 0...Self.levelMax {
-      for group in try history.groups(level: level) { levels["\(level)/\(group)"] = try read(history, level, group) }
-    }
-    let (stored, damaged) = try history.gaps(ever)
-    if damaged > 0 { damage.append("\(damaged) gap records of the history are damaged") }
-    for gap in stored { gaps[Self.words(gap.node.name, gap.reason, gap.ticks), default: 0] += 1 }
-  }
-
-  private mutating func read(_ history: History, _ level: UInt8, _ group: String) throws -> MinuteTotals {
-    var totals = MinuteTotals()
-    let (rows, damaged) = try history.minutes(level: level, group: group, Limits.tickRange)
-    if damaged > 0 { damage.append("\(damaged) minutes of \(group) are damaged") }
-    for row in rows {
-      for (metric, kept) in row.cell.metrics {
-        totals.set(
-          row.minute.unixMilliseconds, metric,
-          GaugeMinute(sum: kept.sum, count: kept.count, minimum: kept.minimum, maximum: kept.maximum))
+    let tiers = try TierStore(path: "\(data)/tiers.sqlite")
+    settled = try tiers.settledMinutes()
+    for level in TierLevel.all {
+      try tiers.forEachWindow(level, .minute) { labels, window in
+        let labels = Dictionary(uniqueKeysWithValues: labels.map { ($0.name, $0.value) })
+        let name =
+          level == .node
+          ? labels["node"] ?? ""
+          : "\(level.prefix)/" + labels.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined(separator: ",")
+        var totals = (level == .node ? nodes[name] : levels[name]) ?? MinuteTotals()
+        for slot in RolledMetric.all.indices {
+          let samples = window.gauge(slot: slot, 0).samples
+          guard let minimum = samples.min, let maximum = samples.max, settled.contains(window.end.unixMilliseconds)
+          else {
+            continue
+          }
+          totals.set(
+            window.end.unixMilliseconds, RolledMetric.all[slot].metric.id,
+            GaugeMinute(sum: samples.sum, count: samples.count, minimum: minimum, maximum: maximum))
+        }
+        if level == .node { nodes[name] = totals } else { levels[name] = totals }
       }
     }
-    return totals
+    if tiers.damagedRows > 0 { damage.append("\(tiers.damagedRows) rows of the tiers are damaged") }
+    let history = try History(path: "\(data)/history.sqlite")
+    let (stored, damaged) = try history.gaps(Limits.tickRange)
+    if damaged > 0 { damage.append("\(damaged) gap records of the history are damaged") }
+    for gap in stored { gaps[Self.words(gap.node.name, gap.reason, gap.ticks), default: 0] += 1 }
   }
 
   /// A gap record in words, for comparing.
@@ -67,13 +70,18 @@ struct HistoryAccount {
   ///   else only the nation's is.
   init(_ history: StoredHistory, rows: [String: MinuteTotals], gaps journalled: [String: Int], isOneSite: Bool) {
     findings = history.damage
+    let rows = rows.mapValues { $0.limited(to: history.settled) }.filter { !$0.value.minutes.isEmpty }
     for node in Set(rows.keys).union(history.nodes.keys).sorted() {
       compare(rows[node] ?? MinuteTotals(), history.nodes[node] ?? MinuteTotals(), "node \(node)")
     }
     var all = MinuteTotals()
     for totals in rows.values { all.merge(totals) }
-    let nation = history.levels.filter { isOneSite || $0.key.contains("/nation=") }
-    if nation.isEmpty, !rows.isEmpty { findings.append("no minutes above the nodes are stored") }
+    // Of nodes that do not sample once a second the levels have means, or repeat them.
+    let isEven = rows.values.allSatisfy { $0.isPerSecond }
+    let nation = history.levels.filter {
+      isEven && (isOneSite || $0.key.hasPrefix("nation/")) && !$0.value.minutes.isEmpty
+    }
+    if nation.isEmpty, !rows.isEmpty, isEven { findings.append("no minutes above the nodes are stored") }
     for (group, totals) in nation.sorted(by: { $0.key < $1.key }) { compare(all, totals, "group \(group)") }
     gaps = journalled.values.reduce(0, +)
     for gap in Set(journalled.keys).union(history.gaps.keys).sorted()

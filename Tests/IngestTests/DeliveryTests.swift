@@ -1,6 +1,7 @@
 import BongsuFleet
 import BongsuModel
 import BongsuRecordLog
+import BongsuRollup
 import BongsuStore
 import BongsuTestKit
 import BongsuWire
@@ -98,7 +99,7 @@ struct DeliveryTests {
         return agent.durable.contains(130)
       })
     // The minute is in the history before the late rows are.
-    #expect(try eventually { try minute(engine, start + 60_000)?.fields[MinuteBuilder.rowsField] == 10 })
+    #expect(try eventually { try minute(engine, start + 60_000)?.ticks == 10 })
     let late = try agent.late(11, start + 11_000, rows: 60)
     try agent.send(late)
     try agent.send(late)
@@ -106,13 +107,13 @@ struct DeliveryTests {
     try agent.send(agent.late(61, start + 61_000, rows: 60))
     #expect(try agent.waitUntilDurable(through: 130))
     #expect(engine.engine.counters.duplicateBlocksTotal >= 1)
-    #expect(try eventually { try minute(engine, start + 60_000)?.fields[MinuteBuilder.rowsField] == 60 })
-    #expect(try eventually { try minute(engine, start + 120_000)?.fields[MinuteBuilder.rowsField] == 60 })
+    #expect(try eventually { try minute(engine, start + 60_000)?.ticks == 60 })
+    #expect(try eventually { try minute(engine, start + 120_000)?.ticks == 60 })
     for end in [start + 60_000, start + 120_000] {
       let powers = (0..<60).flatMap { TestFleet.row(agent.node, end - 59_000 + 1000 * Int64($0))[0..<8] }
-      let totals = try #require(try minute(engine, end)?.metrics[MetricID.gpuPower])
+      let totals = try #require(try minute(engine, end)?.gauge(.gpuPower, 0)).samples
       #expect(totals.sum == powers.reduce(0, +) && totals.count == 480)
-      #expect(totals.minimum == powers.min() && totals.maximum == powers.max())
+      #expect(totals.min == powers.min() && totals.max == powers.max())
     }
     engine.stop()
     let stored = try StoredRows(folder.path)
@@ -123,11 +124,15 @@ struct DeliveryTests {
     #expect(stored.count(agent.node) == 130 && stored.losses.undecodedRows == 0)
   }
 
-  private func minute(_ engine: TestEngine, _ end: Int64) throws -> TierCell? {
-    let tick = Tick(unixMilliseconds: end)
-    return try engine.store.history.minutes(
-      level: MinuteBuilder.nodeLevel, group: MinuteBuilder.group(of: TestFleet.nodes[0]), tick...tick
-    ).rows.first?.cell
+  private func minute(_ engine: TestEngine, _ end: Int64) throws -> WindowTable? {
+    try engine.formMinutes()
+    var found: WindowTable?
+    try engine.store.tiers.forEachWindow(.node, .minute) { labels, window in
+      if labels.contains(where: { $0 == ("node", TestFleet.nodes[0].name) }), window.end.unixMilliseconds == end {
+        found = window
+      }
+    }
+    return found
   }
 
   @Test("rows older than the retention are refused, and a gap record says which")

@@ -72,8 +72,7 @@ final class TestEngine {
         atPath: "\(directory)/journal/shard-\(shard)", withIntermediateDirectories: true)
     }
     let tree = TestFleet.tree
-    var settings = DataKeeper.Settings(journalBytesMax: options.journalBytesMax)
-    settings.groups = { node, tick in TestFleet.groups(node, tick) }
+    let settings = DataKeeper.Settings(journalBytesMax: options.journalBytesMax)
     let said = said
     store = try DataKeeper(directory: directory, shards: options.shards, settings: settings) { said.add($0) }
     var configuration = IngestConfiguration(
@@ -89,6 +88,17 @@ final class TestEngine {
       keeper: TestKeeper(store: store, isPaused: keeping)
     ) { said.add("failed: \($0)") }
     for line in try engine.start() { said.add("damage: \(line)") }
+  }
+
+  /// Forms the minutes that rows have come for, as if all their ticks were closed. While the engine runs.
+  func formMinutes() throws {
+    let engine = engine
+    let store = store
+    _ = try engine.readingJournals { try store.follow(through: $0) }
+    let history = store.rawHistory { body in try engine.readingJournals(body) != nil }
+    let keeper = TierKeeper(store: store.tiers, plan: engine.plan) { try history.forEachRun($0, $1) }
+    let never = Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000) + 86_400_000)
+    while let newest = try store.tiers.newestNoted(), try keeper.work(closedThrough: newest, now: never) > 0 {}
   }
 
   var endpoint: String { engine.endpoints?.first ?? "" }

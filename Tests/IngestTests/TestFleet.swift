@@ -1,7 +1,6 @@
 import BongsuFleet
 import BongsuModel
 import BongsuRollup
-import BongsuStore
 import BongsuWire
 
 /// Two factories, three allocations on two depths, six nodes; `stranger` is in none of them.
@@ -50,27 +49,6 @@ enum TestFleet {
   static func node(_ name: String) -> NodeID {
     guard let id = NodeID(name) else { fatalError("\(name) is no node id") }
     return id
-  }
-
-  /// The groups whose minutes are formed, as the daemon forms them: by label.
-  static func groups(_ node: NodeID, _ tick: Tick) -> [MinuteGroup] {
-    guard let index = tree.node(node) else {
-      return [
-        MinuteGroup(level: UInt8(RollupLevel.factory.rawValue), key: "factory=unassigned"),
-        MinuteGroup(level: UInt8(RollupLevel.nation.rawValue), key: "nation=test"),
-      ]
-    }
-    let factory = tree.factory(of: tree[index].rack)
-    var groups = [
-      MinuteGroup(level: UInt8(RollupLevel.factory.rawValue), key: "factory=\(tree[factory].id)"),
-      MinuteGroup(level: UInt8(RollupLevel.nation.rawValue), key: "nation=test"),
-    ]
-    for allocation in tree.lineage(of: tree.allocation(of: index, at: tick)) {
-      groups.append(
-        MinuteGroup(
-          level: UInt8(RollupLevel.allocation.rawValue), key: "allocation=\(tree[allocation].path)"))
-    }
-    return groups
   }
 
   /// Eight GPUs: power and energy; and the node's own power.

@@ -20,40 +20,9 @@ struct HistoryTests {
     #expect(settings.1 == "wal")
   }
 
-  @Test("cells come back from their bytes, and merging parts in any order gives the whole")
-  func cells() throws {
-    var random = SeededRandom(default: 4)
-    for _ in 0..<200 {
-      let parts = (0..<4).map { _ in randomCell(&random) }
-      var forward = TierCell()
-      var backward = TierCell()
-      for part in parts { forward.merge(part) }
-      for part in parts.reversed() { backward.merge(part) }
-      #expect(forward == backward, "seed \(random.seed)")
-      #expect(TierCell(bytes: forward.encoded()) == forward, "seed \(random.seed)")
-    }
-  }
-
-  @Test("arbitrary bytes as a cell are refused or read, and never trap")
-  func cellFuzz() {
-    var random = SeededRandom(default: 5)
-    for _ in 0..<20_000 {
-      var bytes = randomCell(&random).encoded()
-      for _ in 0..<Int.random(in: 0...3, using: &random) where !bytes.isEmpty {
-        let at = Int.random(in: 0..<bytes.count, using: &random)
-        if Bool.random(using: &random) {
-          bytes.remove(at: at)
-        } else {
-          bytes[at] = UInt8.random(in: 0...255, using: &random)
-        }
-      }
-      if let cell = TierCell(bytes: bytes) { #expect(TierCell(bytes: cell.encoded()) == cell) }
-    }
-  }
-
   /// The journal of the model: what each record adds.
   private struct Model {
-    var records: [(shard: Int, record: UInt64, addition: HistoryBatch.Addition?, gap: HistoryBatch.GapRecord?)] = []
+    var records: [(shard: Int, record: UInt64, gap: HistoryBatch.GapRecord?)] = []
 
     /// Random records of two shards, a tenth of them hours late.
     init(_ random: inout SeededRandom, count: Int) {
@@ -62,45 +31,23 @@ struct HistoryTests {
         let shard = Int.random(in: 0...1, using: &random)
         let record = next[shard]
         next[shard] += UInt64.random(in: 1...3, using: &random)
-        if Int.random(in: 0..<10, using: &random) == 0 {
-          let first = UInt64(index * 10 + 1)
-          let gap = JournalGap(
-            node: NodeNumber(rawValue: 3), sequences: first...(first + 4), reason: .agentRestart,
-            ticks: minute(index / 20)...minute(index / 20 + 1))
-          records.append((shard, record, nil, HistoryBatch.GapRecord(record: record, node: NodeID("n1")!, gap: gap)))
-        } else {
-          let isLate = Int.random(in: 0..<10, using: &random) == 0
-          let addition = HistoryBatch.Addition(
-            level: UInt8.random(in: 0...2, using: &random), group: "factory=f\(Int.random(in: 0...3, using: &random))",
-            minute: minute(isLate ? 0 : index / 20), cell: randomCell(&random))
-          records.append((shard, record, addition, nil))
+        // Half of the records have nothing for the history.
+        guard Bool.random(using: &random) else {
+          records.append((shard, record, nil))
+          continue
         }
+        let first = UInt64(index * 10 + 1)
+        let gap = JournalGap(
+          node: NodeNumber(rawValue: 3), sequences: first...(first + 4), reason: .agentRestart,
+          ticks: minute(index / 20)...minute(index / 20 + 1))
+        records.append((shard, record, HistoryBatch.GapRecord(record: record, node: NodeID("n1")!, gap: gap)))
       }
     }
 
-    /// What must be stored once all is applied.
-    func totals() -> [String: TierCell] {
-      var totals: [String: TierCell] = [:]
-      for case (_, _, let addition?, _) in records {
-        totals["\(addition.level) \(addition.group) \(addition.minute)", default: TierCell()].merge(addition.cell)
-      }
-      return totals
-    }
+    var sequences: [ClosedRange<UInt64>?] { records.compactMap { $0.gap }.map(\.gap.sequences) }
   }
 
-  private func stored(_ history: History) throws -> [String: TierCell] {
-    var totals: [String: TierCell] = [:]
-    for level in UInt8(0)...2 {
-      for group in try history.groups(level: level) {
-        let answer = try history.minutes(level: level, group: group, minute(-10)...minute(100_000))
-        #expect(answer.damaged == 0)
-        for (minute, cell) in answer.rows { totals["\(level) \(group) \(minute)"] = cell }
-      }
-    }
-    return totals
-  }
-
-  @Test("replays after crashes at any point apply nothing twice and miss nothing, late rows included", arguments: 0..<8)
+  @Test("replays after crashes at any point apply nothing twice and miss nothing, gap by gap", arguments: 0..<8)
   func exactlyOnce(seed: UInt64) throws {
     var random = SeededRandom(seed: seed)
     let directory = try TemporaryDirectory()
@@ -114,15 +61,13 @@ struct HistoryTests {
       isDone = true
       for shard in 0...1 {
         let applied = try history.applied(shard: shard)
-        #expect(applied.map { $0.state } == applied.map { Array("state \($0.record)".utf8) })
-        var rest = model.records.filter { $0.shard == shard && $0.record > applied?.record ?? 0 }[...]
+        var rest = model.records.filter { $0.shard == shard && $0.record > applied ?? 0 }[...]
         while let last = rest.prefix(Int.random(in: 1...40, using: &random)).last {
           guard batches < killAfter else {
             isDone = false
             break
           }
-          var batch = HistoryBatch(shard: shard, record: last.record, state: Array("state \(last.record)".utf8))
-          batch.additions = rest.filter { $0.record <= last.record }.compactMap(\.addition)
+          var batch = HistoryBatch(shard: shard, record: last.record)
           batch.gaps = rest.filter { $0.record <= last.record }.compactMap(\.gap)
           try history.apply(batch)
           #expect(throws: StoreError.self) { try history.apply(batch) }
@@ -132,10 +77,10 @@ struct HistoryTests {
       }
     }
     let history = try History(path: directory.path + "/history.sqlite")
-    #expect(try stored(history) == model.totals(), "seed \(seed)")
     let gaps = try history.gaps(minute(-10)...minute(100_000))
     #expect(gaps.damaged == 0)
-    #expect(gaps.gaps.count == model.records.count { $0.gap != nil })
+    let stored = gaps.gaps.map(\.sequences).sorted { $0?.lowerBound ?? 0 < $1?.lowerBound ?? 0 }
+    #expect(stored == model.sequences, "seed \(seed)")
     #expect(try history.problem() == nil)
   }
 
@@ -176,8 +121,7 @@ struct HistoryTests {
       let history = try History(path: path)
       for shard in 0...1 {
         let mine = model.records.filter { $0.shard == shard }
-        var batch = HistoryBatch(shard: shard, record: mine.last?.record ?? 1, state: [1, 2, 3])
-        batch.additions = mine.compactMap(\.addition)
+        var batch = HistoryBatch(shard: shard, record: mine.last?.record ?? 1)
         batch.gaps = mine.compactMap(\.gap)
         try history.apply(batch)
       }
@@ -186,21 +130,13 @@ struct HistoryTests {
     var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
     bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8(trial % 8)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    let totals = model.totals()
     guard let history = try openOrSetAside(path) else { return }
-    for level in UInt8(0)...2 {
-      for group in (try? history.groups(level: level)) ?? [] {
-        guard let answer = try? history.minutes(level: level, group: group, minute(-10)...minute(100_000)) else {
-          continue
-        }
-        for (minute, cell) in answer.rows {
-          #expect(totals["\(level) \(group) \(minute)"] == cell, "trial \(trial)")
-        }
-      }
+    if let answer = try? history.gaps(minute(-10)...minute(100_000)) {
+      for gap in answer.gaps { #expect(model.sequences.contains(gap.sequences), "trial \(trial)") }
     }
     for shard in 0...1 {
       guard let applied = try? history.applied(shard: shard) else { continue }
-      #expect(applied.record == model.records.last { $0.shard == shard }?.record, "trial \(trial)")
+      #expect(applied == model.records.last { $0.shard == shard }?.record, "trial \(trial)")
     }
   }
 
@@ -225,40 +161,29 @@ struct HistoryTests {
     .enabled(if: canMount, "needs root to mount a tmpfs"))
   func fullDisk() throws {
     let directory = try TemporaryDirectory()
-    try shell("mount -t tmpfs -o size=600k bongsu-test \(directory.path)")
+    try shell("mount -t tmpfs -o size=1500k bongsu-test \(directory.path)")
     defer { _ = try? shell("umount -l \(directory.path)") }
-    var random = SeededRandom(seed: 3)
     let history = try History(path: directory.path + "/history.sqlite")
     // Fails when the disk is full, which is the point.
     _ = try? shell("head -c 2000000 /dev/zero > \(directory.path)/filler")
     var batch = HistoryBatch(shard: 0, record: 5)
-    batch.additions = (0..<400).map { index in
-      HistoryBatch.Addition(level: 1, group: "g\(index)", minute: minute(1), cell: randomCell(&random))
+    batch.gaps = (0..<8000).map { index in
+      let gap = JournalGap(
+        node: NodeNumber(rawValue: 3), sequences: 1...4, reason: .agentRestart, ticks: minute(index)...minute(index + 1)
+      )
+      return HistoryBatch.GapRecord(record: UInt64(index), node: NodeID("n1")!, gap: gap)
     }
     let error = #expect(throws: StoreError.self) { try history.apply(batch) }
     #expect(error?.isOutOfSpace == true, "\(String(describing: error))")
     #expect(try history.applied(shard: 0) == nil)
     try FileManager.default.removeItem(atPath: directory.path + "/filler")
     try history.apply(batch)
-    #expect(try history.applied(shard: 0)?.record == 5)
-    #expect(try history.groups(level: 1).count == batch.additions.count { !$0.cell.isEmpty })
+    #expect(try history.applied(shard: 0) == 5)
+    #expect(try history.gaps(minute(0)...minute(9000)).gaps.count == 8000)
   }
 }
 
 func minute(_ number: Int) -> Tick { Tick(unixMilliseconds: 1_800_000_000_000 + Int64(number) * 60_000) }
-
-func randomCell(_ random: inout SeededRandom) -> TierCell {
-  var cell = TierCell()
-  for id in [MetricID.gpuPower, .gpuTemperature, .nodePower] where Int.random(in: 0..<5, using: &random) > 0 {
-    let low = Int64.random(in: -1_000...900_000, using: &random)
-    let high = low + Int64.random(in: 0...100_000, using: &random)
-    let count = Int64.random(in: 1...480, using: &random)
-    cell.add(id, TierCell.Totals(sum: (low + high) / 2 * count, count: count, minimum: low, maximum: high))
-  }
-  cell.add(field: 1, Int64.random(in: 0...50, using: &random))
-  cell.add(field: 12, Int64.random(in: -5...5, using: &random))
-  return cell
-}
 
 extension History {
   /// Moves the write-ahead log into the file, so that a test can damage what it holds.

@@ -1,0 +1,66 @@
+import BongsuIngest
+import BongsuModel
+import BongsuRollup
+import BongsuStore
+import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Keeps the tiers of rollups up to date, on a thread of its own that yields to all others.
+struct TierService: Service {
+  let engine: IngestEngine
+  let store: DataKeeper
+  let keeper: TierKeeper
+  let logger: Logger
+
+  /// How often is looked for what is due.
+  private static let intervalSeconds = 2.0
+
+  func run() async throws {
+    let isStopping = Flag()
+    let service = self
+    try await withTaskCancellationOrGracefulShutdownHandler {
+      try await IngestService.onThread("tiers") {
+        service.loop(isStopping)
+      }
+    } onCancelOrGracefulShutdown: {
+      isStopping.set()
+    }
+  }
+
+  private func loop(_ isStopping: Flag) {
+    var problem: String?
+    while !isStopping.isSet {
+      do {
+        while try !isStopping.isSet && step() {}
+        if problem != nil { logger.notice("rollup tiers are written again") }
+        problem = nil
+      } catch StoreError.notOpen {
+        // Starting, or stopping.
+      } catch {
+        if problem == nil { logger.warning("rollup tiers cannot be written and will catch up later: \(error)") }
+        problem = "\(error)"
+      }
+      Thread.sleep(forTimeInterval: Self.intervalSeconds)
+    }
+  }
+
+  /// Does a little of what is due; whether there is more.
+  private func step() throws -> Bool {
+    // Rows of a closed tick were received before it was closed, and are on disk and noted by now.
+    let closed = engine.newest?.closed.tick
+    guard try engine.readingJournals({ try store.follow(through: $0) }) != nil else { return false }
+    let settled = closed.map { Tick(unixMilliseconds: $0.unixMilliseconds - 2000) }
+    let now = Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+    return try keeper.work(closedThrough: settled, now: now, minutesMax: 1) > 0
+  }
+}
+
+/// A switch that is thrown once.
+private final class Flag: Sendable {
+  private let state = Atomic(false)
+  // Relaxed: nothing else is published through it.
+  var isSet: Bool { state.load(ordering: .relaxed) }
+  func set() { state.store(true, ordering: .relaxed) }
+}

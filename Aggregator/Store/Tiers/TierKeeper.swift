@@ -1,0 +1,184 @@
+public import BongsuModel
+public import BongsuRollup
+internal import Synchronization
+
+/// Forms the minutes of the tiers from stored rows: new ones once their last tick is closed, older ones again when late
+/// rows have come. Packs hours that are over.
+///
+/// Thread rule: ``work(closedThrough:now:minutesMax:)`` from one thread at a time, which it blocks; data-plane threads never
+/// call it.
+public final class TierKeeper: Sendable {
+  public let store: TierStore
+  private let rows: RowSource
+  private let plan: RollupPlan
+  private let retention: TierRetention
+  private let state: Mutex<State>
+
+  private struct State {
+    var levels: LevelRollup
+    /// What the minute that was formed last has left, and what the newest of all has.
+    var last: (minute: Int64, carry: RollupCarry)?
+    var newest: (minute: Int64, carry: RollupCarry)?
+    var formed = 0
+    /// Minutes with late rows that were not formed again, since what they are made of is no longer kept.
+    var refused = 0
+    var losses = RawLosses()
+  }
+
+  /// How long late rows are gathered before a minute is formed again, milliseconds.
+  public static let coalescingMilliseconds: Int64 = 20_000
+  /// Nodes whose rows are held at a time.
+  private static let batchNodes = 512
+  /// Distance of the minutes whose carry is kept, so that an old minute is formed without reading far back.
+  private static let carryMilliseconds: Int64 = 600_000
+
+  /// Where rows come from: ``RawHistory/forEachRun(_:_:)``.
+  public typealias RowSource =
+    @Sendable (_ selection: RawSelection, _ body: (RawRun) throws -> Bool) throws -> RawLosses
+
+  public init(
+    store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(), rows: @escaping RowSource
+  ) {
+    self.store = store
+    self.retention = retention
+    self.rows = rows
+    self.plan = plan
+    state = Mutex(State(levels: LevelRollup(plan)))
+  }
+
+  /// Minutes formed since the start.
+  public var formedMinutes: Int { state.withLock { $0.formed } }
+
+  /// Minutes that late rows asked for after their time, since the start: none, unless retention was shortened.
+  public var refusedMinutes: Int { state.withLock { $0.refused } }
+
+  /// Does what is due.
+  ///
+  /// - Parameters:
+  ///   - closedThrough: the newest closed tick whose rows are on disk and noted; `nil`: nothing new is formed.
+  ///   - now: the time by which late rows have waited.
+  ///   - minutesMax: how many minutes are formed at most; those that are left come with the next call.
+  /// - Returns: how many minutes were formed; less than `minutesMax`: nothing is left to do for now.
+  @discardableResult
+  public func work(closedThrough: Tick?, now: Tick, minutesMax: Int = 8) throws -> Int {
+    try state.withLock { state in
+      var formed = 0
+      while formed < minutesMax {
+        let floor = store.lateFloor
+        let newest = try store.newestMinute()?.unixMilliseconds
+        let dirty = try store.dirtyMinutes()
+        if let newest, state.newest == nil { state.newest = (newest, try carry(before: newest + 60_000, &state)) }
+        let heard = state.newest?.carry.newestTick?.unixMilliseconds ?? .min
+        if let oldest = dirty.first, oldest.minute < floor + 60_000 {
+          state.refused += try store.dropMarks(before: floor)
+          continue
+        }
+        guard let minute = Self.next(newest, heard, dirty, closedThrough, now, floor) else { break }
+        try form(minute, dirty.first { $0.minute == minute }?.mark, &state)
+        formed += 1
+      }
+      if formed == 0, let newest = try store.newestMinute() {
+        try pack(before: newest.unixMilliseconds)
+        try store.expire(retention, now: now)
+      }
+      state.formed += formed
+      return formed
+    }
+  }
+
+  /// What comes next: the minute after the newest, so that history keeps up with time, then what is late, oldest first.
+  private static func next(
+    _ newest: Int64?, _ heard: Int64, _ dirty: [TierStore.Dirty], _ closedThrough: Tick?, _ now: Tick, _ floor: Int64
+  ) -> Int64? {
+    let closed = (closedThrough?.unixMilliseconds ?? .min).flooredDivision(by: 60_000) * 60_000
+    guard let newest else {
+      guard let first = dirty.first, first.minute <= closed else { return nil }
+      return first.minute
+    }
+    // Minutes without rows are formed too, since silent nodes are estimated and missed. After days without anything the
+    // next minute with rows is gone to at once.
+    var candidate = max(newest, floor) + 60_000
+    if let ahead = dirty.first(where: { $0.minute > newest }), candidate < ahead.minute,
+      heard < candidate - idleMilliseconds
+    {
+      candidate = ahead.minute
+    }
+    if candidate <= closed { return candidate }
+    return dirty.first { $0.minute <= newest && $0.since <= now.unixMilliseconds - coalescingMilliseconds }?.minute
+  }
+
+  /// After that long without a row nothing is estimated.
+  private static let idleMilliseconds: Int64 = 7_200_000
+
+  private func form(_ minute: Int64, _ mark: Int64?, _ state: inout State) throws {
+    let carry = try carry(before: minute, &state)
+    let (formed, left) = try rollup(minute, after: carry, &state)
+    let heard = left.newestTick?.unixMilliseconds ?? .min
+    var about = TierStore.Circumstances(
+      fingerprint: left.fingerprint, mark: mark, continues: heard > minute - Self.idleMilliseconds)
+    if minute % Self.carryMilliseconds == 0 { about.carry = left }
+    try store.replace(formed, plan, about)
+    state.last = (minute, left)
+    if minute >= state.newest?.minute ?? .min { state.newest = (minute, left) }
+  }
+
+  /// What the minutes before leave to a minute: known, or found by going on from the newest one that was kept.
+  private func carry(before minute: Int64, _ state: inout State) throws -> RollupCarry {
+    let wanted = minute - 60_000
+    if let last = state.last, last.minute == wanted { return last.carry }
+    if let newest = state.newest, newest.minute == wanted { return newest.carry }
+    var carry = RollupCarry()
+    var from = Int64.min + 1
+    if let kept = try store.carry(upTo: wanted) {
+      carry = kept.carry
+      from = kept.minute + 1
+    }
+    guard from <= wanted else { return carry }
+    for between in try store.storedMinutes(from...wanted) { carry = try rollup(between, after: carry, &state).carry }
+    return carry
+  }
+
+  /// Forms a minute from its rows.
+  private func rollup(
+    _ end: Int64, after carry: RollupCarry, _ state: inout State
+  ) throws -> (minute: StoredMinute, carry: RollupCarry) {
+    var rollup = MinuteRollup(plan, to: Tick(unixMilliseconds: end), after: carry)
+    let ticks = MinuteRollup.ticks(to: Tick(unixMilliseconds: end))
+    let start = Tick(unixMilliseconds: ticks.lowerBound.unixMilliseconds - carry.reachMilliseconds)
+    var batch: [NodeRows] = []
+    let losses = try rows(RawSelection(ticks: start...ticks.upperBound)) { run in
+      if batch.last?.id != run.node {
+        if batch.count == Self.batchNodes {
+          rollup.add(batch)
+          batch.removeAll(keepingCapacity: true)
+        }
+        batch.append(NodeRows(run.node, []))
+      }
+      batch[batch.count - 1].runs.append(run.rows)
+      return true
+    }
+    if !batch.isEmpty { rollup.add(batch) }
+    if !losses.damage.isEmpty || losses.undecodedRows > 0 { state.losses = losses }
+    return rollup.finish(&state.levels)
+  }
+
+  private func pack(before frontier: Int64) throws {
+    // A minute after the hour its late rows have mostly come.
+    for entry in try store.unpacked(before: frontier - 60_000, limit: 64) {
+      try store.pack(hour: entry.hour, entry.level, part: entry.part)
+    }
+  }
+}
+
+extension RawRun {
+  /// The run row by row, as rollups take it. All columns are in it.
+  var rows: NodeRows.Run {
+    let width = layout.width
+    let count = ticks.count
+    var turned = [Int64](repeating: 0, count: words.count)
+    for value in 0..<width {
+      for row in 0..<count { turned[row &* width &+ value] = words[value &* count &+ row] }
+    }
+    return NodeRows.Run(layout: layout, ticks: ticks, words: turned)
+  }
+}
