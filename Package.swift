@@ -174,7 +174,7 @@ let package = Package(
     program(
       "bongsu", "Aggregator/CLI",
       [
-        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuQuery", "BongsuReports", "BongsuSeries",
+        "BongsuAlerts", "BongsuFleet", "BongsuModel", "BongsuQuery", "BongsuReports", "BongsuSeries", "BongsuStore",
         "CBongsuTerminal", argumentParser, httpClient, nioCore, nioHTTP1, nioPosix, nioSSL,
       ]),
 

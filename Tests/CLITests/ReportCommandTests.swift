@@ -111,6 +111,28 @@ struct ReportCommandTests {
     }
   }
 
+  @Test("whoever has OpenSSL needs no Bongsu to check a signature, by the commands that ops/README prints")
+  func openSSL() async throws {
+    let root = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+    let text = try String(contentsOfFile: root + "/ops/README.md", encoding: .utf8)
+    let block = try #require(
+      text.components(separatedBy: "<!-- check report -->\n").dropFirst().first?.components(separatedBy: "<!-- end -->")
+        .first)
+    let commands = block.split(separator: "\n").map { $0.dropFirst(4) }.joined(separator: "\n")
+    try await Self.withReports { url, key, folder in
+      let file = folder.appending(path: "account.json")
+      let script = "set -e; cd '\(folder.path)'; KEY='\(key)'\n\(commands)\n"
+      let report = try await run(Self.asked + ["--format", "json", "--url", url]).output
+      try report.write(to: file, atomically: false, encoding: .utf8)
+      let good = try await run(["-c", script], executable: "/bin/bash")
+      #expect(good.status == 0 && good.output.contains("Signature Verified Successfully"), "\(good.errors)")
+      try report.replacingOccurrences(of: "5432100000", with: "5432100001").write(
+        to: file, atomically: false, encoding: .utf8)
+      let bad = try await run(["-c", script], executable: "/bin/bash")
+      #expect(bad.status != 0 && bad.output.contains("Signature Verification Failure"))
+    }
+  }
+
   @Test("an aggregator without stored history says so")
   func notAvailable() async throws {
     try await withServer(APISources(live: FixtureAggregator())) { port async throws in

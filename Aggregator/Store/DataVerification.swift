@@ -1,0 +1,190 @@
+internal import BongsuModel
+internal import BongsuRecordLog
+internal import Foundation
+internal import GRDB
+
+/// Reads everything that a data directory holds, and tells what is not what was written: every record of the journals, both
+/// checkpoints, every page of every SQLite file and the checksums of its rows.
+///
+/// Nothing is mended or set aside, which the aggregator does at its next start. No aggregator may have the directory open:
+/// what it is just writing would look like damage.
+///
+/// Thread rule: blocks for as long as the disk takes to read it all.
+public struct DataVerification: Sendable {
+  /// One file, or one log of several.
+  public struct Part: Hashable, Sendable {
+    /// Its place below the directory, such as `raw/raw-1795219200.sqlite`.
+    public var name: String
+    /// What was read, in words.
+    public var read: String
+    /// What is damaged; empty when it is sound.
+    public var problems: [String]
+
+    public init(name: String, read: String, problems: [String] = []) {
+      self.name = name
+      self.read = read
+      self.problems = problems
+    }
+  }
+
+  /// Why a directory cannot be looked at as a whole.
+  public enum Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+    case noDirectory(String)
+    case notData(String)
+    case inUse(String)
+
+    public var description: String {
+      switch self {
+      case .noDirectory(let path): "there is no directory \(path); give the one that --data of the aggregator names"
+      case .notData(let path): "\(path) has no file 'format', so no aggregator has written it; give its data directory"
+      case .inUse(let path): "an aggregator has \(path) open; stop it first: what it is writing would look like damage"
+      }
+    }
+  }
+
+  private let directory: String
+
+  public init(directory: String) throws(Refusal) {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: directory)
+    guard attributes?[.type] as? FileAttributeType == .typeDirectory else {
+      throw .noDirectory(directory)
+    }
+    guard FileManager.default.fileExists(atPath: "\(directory)/format") else { throw .notData(directory) }
+    self.directory = directory
+    for file in Self.databases(in: directory) where Self.isOpenElsewhere("\(directory)/\(file)") {
+      throw .inUse(directory)
+    }
+  }
+
+  /// Looks at one part after the other and hands each on.
+  public func run(_ body: (Part) throws -> Void) rethrows {
+    for shard in names(in: "journal").filter({ $0.hasPrefix("shard-") }) { try body(journal("journal/\(shard)")) }
+    if !names(in: "checkpoint").isEmpty { try body(checkpoints()) }
+    for file in Self.databases(in: directory) { try body(database(file)) }
+  }
+
+  // MARK: Journals and checkpoints
+
+  private func journal(_ name: String) -> Part {
+    var part = Part(name: name, read: "")
+    var records = 0
+    var torn: String?
+    do {
+      let disk = try PosixDisk(path: "\(directory)/\(name)")
+      var reader = try LogReader(disk: disk, log: JournalReplay.logName, limits: StoreLimits.journal)
+      while let event = try reader.next() {
+        switch event {
+        case .record: records += 1
+        // What was under way at a power cut, and was never acknowledged.
+        case .damage(let damage) where damage.cause == .tornTail: torn = "\(damage)"
+        case .damage(let damage): part.problems.append("\(damage)")
+        }
+      }
+    } catch {
+      part.problems.append("\(error)")
+    }
+    part.read = "\(records) records" + (torn.map { "; \($0), as a kill leaves it" } ?? "")
+    return part
+  }
+
+  private func checkpoints() -> Part {
+    var part = Part(name: "checkpoint", read: "")
+    do {
+      let store = try CheckpointStore(disk: PosixDisk(path: "\(directory)/checkpoint"))
+      part.read = "\(store.blobs.count) states"
+      part.problems = store.damage
+    } catch {
+      part.problems.append("\(error)")
+    }
+    return part
+  }
+
+  // MARK: SQLite
+
+  private func database(_ file: String) -> Part {
+    let path = "\(directory)/\(file)"
+    var part = Part(name: file, read: "")
+    do {
+      // A page that SQLite cannot follow makes the rows' own sums pointless, and opening it for writing unwise.
+      let (pages, problems) = try Self.pages(path)
+      part.read = "\(pages) pages"
+      part.problems = problems
+      guard problems.isEmpty else { return part }
+      part.problems = try rows(file, path)
+    } catch let error as StoreError {
+      part.problems.append("\(error)")
+    } catch {
+      part.problems.append("\(StoreError(error, path: path))")
+    }
+    return part
+  }
+
+  /// SQLite's check of the whole file, opened for reading alone.
+  private static func pages(_ path: String) throws -> (count: Int, problems: [String]) {
+    var configuration = Configuration()
+    configuration.readonly = true
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    return try queue.read { db in
+      let answer = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)")
+      return (try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0, answer == ["ok"] ? [] : answer)
+    }
+  }
+
+  /// What the checksums of the rows say.
+  private func rows(_ file: String, _ path: String) throws -> [String] {
+    let all = Limits.tickRange
+    switch file {
+    case "history.sqlite":
+      let history = try History(path: path)
+      var problems: [String] = []
+      let gaps = try history.gaps(all).damaged
+      if gaps > 0 { problems.append("\(gaps) gap records are damaged") }
+      for level in UInt8(0)...UInt8.max {
+        for group in try history.groups(level: level) {
+          let damaged = try history.minutes(level: level, group: group, all).damaged
+          if damaged > 0 { problems.append("\(damaged) minutes of \(group) are damaged") }
+        }
+      }
+      return problems
+    case "alerts.sqlite":
+      let store = try AlertStore(path: path)
+      let damaged = try store.transitions(from: .min, through: .max, limit: .max).damaged
+      return try store.contents().damage + (damaged > 0 ? ["\(damaged) changes of alerts are damaged"] : [])
+    case "registry.sqlite":
+      _ = try Registry(path: path)
+      return []
+    default:
+      guard file.hasPrefix("raw/raw-"), let seconds = Int64(file.dropFirst(8).dropLast(7)) else { return [] }
+      return try RawPartition(path: path, start: Tick(unixMilliseconds: seconds * 1000)).problems()
+    }
+  }
+
+  // MARK: Files
+
+  private func names(in folder: String) -> [String] {
+    ((try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(folder)")) ?? []).sorted()
+  }
+
+  /// All SQLite files below the directory, those that were set aside left out.
+  private static func databases(in directory: String) -> [String] {
+    ((try? FileManager.default.subpathsOfDirectory(atPath: directory)) ?? []).filter { $0.hasSuffix(".sqlite") }
+      .sorted()
+  }
+
+  /// Whether another process has a file open: in exclusive mode SQLite wants it for itself.
+  private static func isOpenElsewhere(_ path: String) -> Bool {
+    var configuration = Configuration()
+    configuration.busyMode = .immediateError
+    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA locking_mode = EXCLUSIVE") }
+    do {
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      defer { try? queue.close() }
+      try queue.inDatabase { db in try db.execute(sql: "BEGIN EXCLUSIVE; ROLLBACK") }
+      return false
+    } catch let error as DatabaseError {
+      return error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED
+    } catch {
+      return false
+    }
+  }
+}
