@@ -218,6 +218,8 @@ struct AggregatorCommand: AsyncParsableCommand {
     let runner = try alarms.runner(
       self.alarms.configuration(http: http, isEncrypted: access.encryption != nil), directory: data, others: series,
       logger: logger)
+    let stored = HistoryAnswers(
+      store: store, directory: data, ledger: LedgerAnswers(tiers: store.tiers, plan: engine.plan))
     let api = try BongsuService(
       configuration: access.configuration(http, allowsInsecureListen: allowInsecureListen, page: page),
       sources: APISources(
@@ -225,8 +227,9 @@ struct AggregatorCommand: AsyncParsableCommand {
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
         tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
-        history: HistoryAnswers(
-          store: store, directory: data, ledger: LedgerAnswers(tiers: store.tiers, plan: engine.plan)),
+        history: stored,
+        reports: UsageAnswers(
+          tree: tree, tiers: store.tiers, ledger: stored, signer: try ReportKeyFile.signer(directory: data)),
         series: series, alerts: runner,
         page: PageAnswers(
           engine: engine, catalogue: catalogue, outlook: { alarms.feed.outlook($0) },

@@ -106,10 +106,16 @@ public struct DataVerification: Sendable {
     var part = Part(name: file, read: "")
     do {
       // A page that SQLite cannot follow makes the rows' own sums pointless, and opening it for writing unwise.
-      let (pages, problems) = try Self.pages(path)
+      let (pages, version, problems) = try Self.pages(path)
       part.read = "\(pages) pages"
       part.problems = problems
-      guard problems.isEmpty else { return part }
+      guard problems.isEmpty, let current = Self.version(of: file) else { return part }
+      // Opening an older one would bring it up to date, which is not for somebody who only looks.
+      guard version == current else {
+        part.read += "; its rows are of format \(version), which a start brings to \(current)"
+        return part
+      }
+      part.read += " and all rows"
       part.problems = try rows(file, path)
     } catch let error as StoreError {
       part.problems.append("\(error)")
@@ -120,13 +126,26 @@ public struct DataVerification: Sendable {
   }
 
   /// SQLite's check of the whole file, opened for reading alone.
-  private static func pages(_ path: String) throws -> (count: Int, problems: [String]) {
+  private static func pages(_ path: String) throws -> (count: Int, version: Int, problems: [String]) {
     var configuration = Configuration()
     configuration.readonly = true
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     return try queue.read { db in
       let answer = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)")
-      return (try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0, answer == ["ok"] ? [] : answer)
+      return (
+        try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0, try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0,
+        answer == ["ok"] ? [] : answer
+      )
+    }
+  }
+
+  /// The format of each kind of file that this release writes; `nil` for files without checksums of their own.
+  private static func version(of file: String) -> Int? {
+    switch file {
+    case "history.sqlite": StoreLimits.historyVersion
+    case "alerts.sqlite", "tiers.sqlite": 1
+    case "registry.sqlite": StoreLimits.registryVersion
+    default: file.hasPrefix("raw/raw-") ? StoreLimits.partitionVersion : nil
     }
   }
 
@@ -135,17 +154,9 @@ public struct DataVerification: Sendable {
     let all = Limits.tickRange
     switch file {
     case "history.sqlite":
-      let history = try History(path: path)
-      var problems: [String] = []
-      let gaps = try history.gaps(all).damaged
-      if gaps > 0 { problems.append("\(gaps) gap records are damaged") }
-      for level in UInt8(0)...UInt8.max {
-        for group in try history.groups(level: level) {
-          let damaged = try history.minutes(level: level, group: group, all).damaged
-          if damaged > 0 { problems.append("\(damaged) minutes of \(group) are damaged") }
-        }
-      }
-      return problems
+      let gaps = try History(path: path).gaps(all).damaged
+      return gaps > 0 ? ["\(gaps) gap records are damaged"] : []
+    case "tiers.sqlite": return try TierStore(path: path).problems()
     case "alerts.sqlite":
       let store = try AlertStore(path: path)
       let damaged = try store.transitions(from: .min, through: .max, limit: .max).damaged
@@ -155,7 +166,8 @@ public struct DataVerification: Sendable {
       return []
     default:
       guard file.hasPrefix("raw/raw-"), let seconds = Int64(file.dropFirst(8).dropLast(7)) else { return [] }
-      return try RawPartition(path: path, start: Tick(unixMilliseconds: seconds * 1000)).problems()
+      let partition = try RawPartition(path: path, start: Tick(unixMilliseconds: seconds * 1000))
+      return try partition.problems()
     }
   }
 

@@ -34,6 +34,8 @@ struct DataVerificationTests {
       _ = try alerts.commit(change)
       _ = try History(path: "\(data)/history.sqlite")
       _ = try Registry(path: "\(data)/registry.sqlite")
+      _ = try TierStore(path: "\(data)/tiers.sqlite")
+      _ = try RawPartition(path: "\(data)/raw/raw-1795251600.sqlite", start: Tick(unixMilliseconds: 1_795_251_600_000))
     }
     try body(data)
   }
@@ -53,7 +55,11 @@ struct DataVerificationTests {
     try withData { data in
       let parts = try verify(data)
       #expect(
-        parts.map(\.name) == ["journal/shard-0", "checkpoint", "alerts.sqlite", "history.sqlite", "registry.sqlite"])
+        parts.map(\.name) == [
+          "journal/shard-0", "checkpoint", "alerts.sqlite", "history.sqlite", "raw/raw-1795251600.sqlite",
+          "registry.sqlite", "tiers.sqlite",
+        ])
+      #expect(parts.dropFirst(2).allSatisfy { $0.read.hasSuffix("pages and all rows") }, "formats are known: \(parts)")
       #expect(parts.allSatisfy { $0.problems.isEmpty }, "\(parts)")
       #expect(parts[0].read == "40 records" && parts[1].read == "1 states")
     }
