@@ -6,6 +6,7 @@ import Foundation
 ///     DIR/journal/shard-N/     one journal per shard: what was received
 ///     DIR/checkpoint/          states of the shards, so that a restart is quick
 ///     DIR/history.sqlite       gap records
+///     DIR/keys/                keys of agents' connections and of signed accounts
 ///     DIR/tiers.sqlite         rollups of every group, from 1 s to 1 h
 enum DataDirectory {
   private static let formatVersion = 1

@@ -106,7 +106,11 @@ struct SimulatedPast: TierReader, HistorySource {
     }
   }
 
-  func extent(_ level: TierLevel, _ tier: Tier) -> ClosedRange<Tick>? { nil }
+  /// Of nodes there are hours only, and all of them.
+  func extent(_ level: TierLevel, _ tier: Tier) -> ClosedRange<Tick>? {
+    tier == .hour
+      ? Tick(unixMilliseconds: Self.start + 3_600_000)...Tick(unixMilliseconds: Self.start + 3 * 3_600_000) : nil
+  }
 
   func visit(_ question: TierQuestion, _ body: (TierGroup, TierCourse) throws -> Bool) throws {
     func course(_ windows: [WindowTable], _ group: Int) -> TierCourse {
@@ -128,7 +132,9 @@ struct SimulatedPast: TierReader, HistorySource {
           .map { (name: $0.0, value: $0.1) }
         guard question.includes(labels) else { continue }
         guard
-          try body(TierGroup(level: .node, labels: labels), course(nodeHours[node.id.name] ?? [], 0))
+          try body(
+            TierGroup(level: .node, labels: labels),
+            course((nodeHours[node.id.name] ?? []).filter { $0.length == question.tier.window }, 0))
         else { return }
       }
     case .rollup(let level):

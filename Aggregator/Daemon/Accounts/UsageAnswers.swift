@@ -165,44 +165,72 @@ struct UsageAnswers: ReportSource {
   }
 
   /// The nodes whose idle GPUs drew most; `nil` when no node of the subject has stored hours.
+  ///
+  /// Hours that are not stored as such yet are made up of their minutes.
   private static func idleNodes(
     of subject: UsageSubject, in tiers: any TierReader, _ start: Int64, _ end: Int64
   ) throws -> [IdleNode]? {
-    let question = TierQuestion(.node, .hour, in: ends(.hour, start, end), [gpuPower, reporting, busy]) { labels in
-      labels.contains { label in
-        switch subject.kind {
-        case .factory: label.name == "factory" && label.value == subject.id
-        case .allocation:
-          label.name == "allocation" && TopFilter.allocation(label.value, isWithin: subject.id)
+    var nodes: [String: IdleHours] = [:]
+    let whole = try tiers.extent(.node, .hour).map { min(end, max(start, $0.upperBound.unixMilliseconds)) } ?? start
+    for (tier, from, to) in [(Tier.hour, start, whole), (.minute, whole, end)] where from < to {
+      let question = TierQuestion(.node, tier, in: ends(tier, from, to), [gpuPower, reporting, busy]) { labels in
+        labels.contains { label in
+          switch subject.kind {
+          case .factory: label.name == "factory" && label.value == subject.id
+          case .allocation: label.name == "allocation" && TopFilter.allocation(label.value, isWithin: subject.id)
+          }
         }
       }
-    }
-    var nodes: [IdleNode]?
-    try tiers.visit(question) { group, course in
-      func label(_ name: String) -> String { group.labels.first { $0.name == name }?.value ?? "" }
-      var watts = 0.0
-      var hours = 0
-      for index in course.ends.indices {
-        let (power, there, working) = (course.values[0][index], course.values[1][index], course.values[2][index])
-        guard !power.isNaN, there > 0, !working.isNaN else { continue }
-        watts += power * max(0, there - working) / there
-        hours += 1
+      try tiers.visit(question) { group, course in
+        func label(_ name: String) -> String { group.labels.first { $0.name == name }?.value ?? "" }
+        // A node that changed hands has a group for each of its holders.
+        nodes[label("node"), default: IdleHours(factory: label("factory"))].add(course, tier)
+        return true
       }
-      guard hours > 0 else { return true }
-      var kept = nodes ?? []
-      kept.append(
-        IdleNode(node: label("node"), factory: label("factory"), idleWatts: watts / Double(hours), hours: hours))
-      // The highest come first, and of equal ones the name, so that the same history gives the same document.
-      if kept.count > 4 * UsageReport.idleNodesMax { kept = highest(kept) }
-      nodes = kept
-      return true
     }
-    return nodes.map { highest($0).filter { $0.idleWatts > 0 } }
+    let known = nodes.filter { $0.value.hours > 0 }
+    guard !known.isEmpty else { return nil }
+    // The highest come first, and of equal ones the name, so that the same history gives the same document.
+    let all = known.map {
+      IdleNode(
+        node: $0.key, factory: $0.value.factory, idleWatts: $0.value.watts / Double($0.value.hours),
+        hours: $0.value.hours)
+    }
+    return Array(
+      all.filter { $0.idleWatts > 0 }.sorted { ($1.idleWatts, $0.node) < ($0.idleWatts, $1.node) }
+        .prefix(UsageReport.idleNodesMax))
   }
 
-  private static func highest(_ nodes: [IdleNode]) -> [IdleNode] {
-    Array(
-      nodes.sorted { ($1.idleWatts, $0.node) < ($0.idleWatts, $1.node) }.prefix(UsageReport.idleNodesMax))
+  /// What a node's idle GPUs drew in the hours of which something is known.
+  private struct IdleHours {
+    let factory: String
+    /// Sum over hours.
+    var watts = 0.0
+    var hours = 0
+
+    /// Adds windows of power, reporting and busy GPUs, means each.
+    mutating func add(_ course: TierCourse, _ tier: Tier) {
+      var index = 0
+      while index < course.ends.count {
+        // All windows that begin in the same hour.
+        let hour = (course.ends[index] - tier.milliseconds).flooredDivision(by: UsageAnswers.hour)
+        var (power, there, working, windows) = (0.0, 0.0, 0.0, 0)
+        while index < course.ends.count,
+          (course.ends[index] - tier.milliseconds).flooredDivision(by: UsageAnswers.hour) == hour
+        {
+          let values = course.values.map { $0[index] }
+          index += 1
+          guard !values.contains(where: \.isNaN), values[1] > 0 else { continue }
+          power += values[0]
+          there += values[1]
+          working += values[2]
+          windows += 1
+        }
+        guard windows > 0 else { continue }
+        watts += power / Double(windows) * max(0, there - working) / there
+        hours += 1
+      }
+    }
   }
 
   /// The factors that count within the time: the last one before it, and those that begin in it.
