@@ -23,7 +23,7 @@ import Testing
   func terminal() async throws {
     try await withServer(APISources(live: FixtureAggregator())) { port async throws in
       let command =
-        "timeout --foreground -k 5 -s INT 8 \(bongsuPath) top factories --watch --format csv"
+        "timeout --foreground -k 20 -s INT 25 \(bongsuPath) top factories --watch --format csv"
         + " --url http://127.0.0.1:\(port)"
       let ended = try await run(["-qec", command, "/dev/null"], executable: "/usr/bin/script")
       #expect(ended.output.hasPrefix("\u{1B}[?1049h\u{1B}[?25l"), "\(ended)")
