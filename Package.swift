@@ -188,6 +188,9 @@ let package = Package(
         "BongsuCodec", "BongsuDevices", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuSampling",
         "BongsuSpool", "BongsuStore", "BongsuTestKit", "BongsuWire",
       ]),
+    program(
+      "bongsu-tier-bench", "Tests/Performance/TierBench",
+      ["BongsuFleet", "BongsuModel", "BongsuRollup", "BongsuStore"]),
     program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
     .testTarget(
       name: "SimulationTests", dependencies: ["BongsuSimulation", "BongsuTestKit"], path: "Tests/Simulation/Tests",

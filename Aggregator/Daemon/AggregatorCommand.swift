@@ -203,6 +203,10 @@ struct AggregatorCommand: AsyncParsableCommand {
     let own = OwnSeries(registry: registry)
     let catalogue = RollupCatalogue(engine.plan)
     let alarms = Alarms(plan: engine.plan, catalogue: catalogue)
+    let demand = DemandHistory(feed: alarms.feed, tiers: store.tiers, tree: tree)
+    do { try demand.restore() } catch {
+      logger.warning("demand of the running quarter-hour begins anew, stored rollups cannot be read: \(error)")
+    }
     let series = AggregatorSeries(
       parts: [
         TieredRollups(
@@ -246,9 +250,13 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(
             service: TierService(
               engine: engine, store: store,
-              keeper: TierKeeper(store: store.tiers, plan: engine.plan, retention: store.tierRetention) {
-                try history.forEachRun($0, $1)
-              },
+              keeper: TierKeeper(
+                store: store.tiers, plan: engine.plan, retention: store.tierRetention,
+                formed: { minute in
+                  do { try demand.minuteFormed(minute) } catch {
+                    logger.warning("demand does not follow stored rollups: \(error)")
+                  }
+                }, rows: { try history.forEachRun($0, $1) }), demand: demand,
               logger: logger)),
           .init(
             service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),

@@ -12,6 +12,7 @@ struct TierService: Service {
   let engine: IngestEngine
   let store: DataKeeper
   let keeper: TierKeeper
+  let demand: DemandHistory
   let logger: Logger
 
   /// How often is looked for what is due.
@@ -30,6 +31,9 @@ struct TierService: Service {
   }
 
   private func loop(_ isStopping: Flag) {
+    do { try demand.restorePeaks() } catch {
+      logger.warning("peaks of demand from before the start are not known: \(error)")
+    }
     var problem: String?
     while !isStopping.isSet {
       do {

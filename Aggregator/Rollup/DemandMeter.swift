@@ -95,6 +95,37 @@ public struct DemandMeter: Hashable, Sendable {
     forgetOldIntervals()
   }
 
+  /// Puts a quarter-hour as history has it in the place of what was added of it so far.
+  ///
+  /// - Parameters:
+  ///   - tick: any tick of the quarter-hour.
+  ///   - energy: mW × ms of the covered time.
+  public mutating func replace(quarterOf tick: Tick, energy: Int64, coveredMilliseconds: Int64) {
+    let end = end(of: tick)
+    // Quarter-hours that are in their month's peak already are not known one by one.
+    if intervals.count == Limits.demandIntervalsKept, let oldest = intervals.first, end < oldest.end { return }
+    let index = index(of: tick)
+    let length = Self.intervalMilliseconds
+    intervals[index].coveredMilliseconds = min(max(coveredMilliseconds, 0), length)
+    let most = Limits.meterMilliwattsMax * length
+    intervals[index].energy = min(max(energy, -most), most)
+    forgetOldIntervals()
+  }
+
+  /// Takes note of the peak of a month from before the quarter-hours that are kept.
+  public mutating func note(_ peak: MonthPeak) {
+    if let index = monthPeaks.firstIndex(where: { $0.month == peak.month }) {
+      guard peak.milliwatts > monthPeaks[index].milliwatts else { return }
+      monthPeaks[index] = peak
+    } else {
+      monthPeaks.append(peak)
+      monthPeaks.sort { $0.month < $1.month }
+    }
+  }
+
+  /// End of the quarter-hour of `tick`, in UTC.
+  public func quarterEnd(of tick: Tick) -> Tick { end(of: tick) }
+
   /// Adds what late rows change about a tick that was added before. A change of a quarter-hour that is no longer kept is
   /// refused with `false`.
   public mutating func correct(byMilliwatts change: Int64, at tick: Tick, interval: TickInterval) -> Bool {
@@ -113,7 +144,8 @@ public struct DemandMeter: Hashable, Sendable {
 
   /// Where the running quarter-hour stands; `nil` before the first tick.
   public var outlook: Outlook? {
-    guard let running = intervals.last else { return nil }
+    // Quarter-hours of history alone do not tell what is drawn now.
+    guard newestTick > .min, let running = intervals.last else { return nil }
     let length = Self.intervalMilliseconds
     let start = running.end.unixMilliseconds - length
     let elapsed = newestTick - start
@@ -151,7 +183,7 @@ public struct DemandMeter: Hashable, Sendable {
   private func isRatchet(_ month: Int) -> Bool { ratchetMonths.contains(month % 12 + 1) }
 
   /// The local month in which a quarter-hour lies, by the clock of the nation.
-  private func month(of end: Tick) -> Int {
+  public func month(of end: Tick) -> Int {
     let date = timeZone.date(of: Tick(unixMilliseconds: end.unixMilliseconds - 1))
     return date.year * 12 + date.month - 1
   }
@@ -180,13 +212,7 @@ public struct DemandMeter: Hashable, Sendable {
     while intervals.count > Limits.demandIntervalsKept {
       let oldest = intervals.removeFirst()
       guard oldest.isBillable, let average = oldest.averageMilliwatts else { continue }
-      let month = month(of: oldest.end)
-      if let index = monthPeaks.firstIndex(where: { $0.month == month }) {
-        monthPeaks[index] = MonthPeak(month: month, milliwatts: max(monthPeaks[index].milliwatts, average))
-      } else {
-        monthPeaks.append(MonthPeak(month: month, milliwatts: average))
-        monthPeaks.sort { $0.month < $1.month }
-      }
+      note(MonthPeak(month: month(of: oldest.end), milliwatts: average))
     }
   }
 }

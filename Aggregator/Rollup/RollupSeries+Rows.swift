@@ -32,6 +32,12 @@ extension RollupSeries {
     return value(cells, 0, facility: facility == .min ? nil : facility)
   }
 
+  /// Where the row of a window has power with cooling and losses: sum over ticks, and those ticks.
+  public static let facilityWords: (sum: Int, ticks: Int) = {
+    let base = 1 + WindowTable.powerBase + 4 * WindowTable.Power.facility.rawValue
+    return (base, base + 1)
+  }()
+
   /// Places in the row of a window that the number is made of.
   public var windowWords: [Int] {
     func gauge(_ slot: Int, _ words: [Int]) -> [Int] { words.map { 1 + slot * WindowTable.gaugeWords + $0 } }

@@ -38,7 +38,10 @@ public struct RawRun: Sendable {
   public let ticks: [Tick]
   let words: [Int64]
 
-  init(node: NodeID, layout: RowLayout, columns: [Int], ticks: [Tick], words: [Int64]) {
+  /// A run that something else than the history has made.
+  ///
+  /// - Precondition: as many words as the columns' devices and ticks say.
+  public init(node: NodeID, layout: RowLayout, columns: [Int], ticks: [Tick], words: [Int64]) {
     precondition(
       words.count == ticks.count * columns.reduce(0) { $0 + layout.deviceCount(of: $1) }, "words of a run")
     self.node = node

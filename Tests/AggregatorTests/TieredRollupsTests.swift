@@ -123,6 +123,13 @@ struct TieredRollupsTests {
     for (second, value) in found { #expect(value == Self.expected(Self.start + second * 1000), "at \(second) s") }
   }
 
+  @Test("a question that begins before history does is answered from what there is, no coarser than asked for")
+  func before() throws {
+    let (found, infos) = try samples("factory:bongsu_gpu_power_watts:sum", from: -600, through: 600, step: 60)
+    #expect(infos == ["factory rollups are read from windows of 1 min"])
+    #expect(found.keys.sorted() == (1...10).map { $0 * 60 })
+  }
+
   @Test("single nodes can be asked for from a minute up, and what was never there is not there")
   func nodes() throws {
     let (found, infos) = try samples("node:bongsu_gpu_power_watts:max", from: 60, through: 600, step: 60)

@@ -20,12 +20,24 @@ final class AlertFeed: Sendable {
   private struct State {
     var functions: PowerFunctions
     var demand: [DemandMeter]
+    /// By meter, powers of ticks that no stored minute has yet; ascending.
+    var pending: [[MeterPower]]
     /// Rollups that rules read.
     var rollups: [(name: String, entry: RollupCatalogue.Entry)] = []
     var newest: ClosedTick?
     var skewed: [Double?]
     var stale: [Double?]
   }
+
+  /// What a meter drew at a tick.
+  private struct MeterPower {
+    let tick: Tick
+    let milliwatts: Int64
+    let milliseconds: Int64
+  }
+
+  /// Ticks that wait for a stored minute at most; where minutes are formed late, demand is what was added live.
+  private static let pendingMax = 20_000
 
   /// Families beside rollups, with the level of their groups.
   private static let functions = PowerFunctions.Function.allCases.flatMap { function in
@@ -49,6 +61,7 @@ final class AlertFeed: Sendable {
       State(
         functions: PowerFunctions(plan),
         demand: plan.tree.meters.map { DemandMeter($0, timeZone: plan.tree.timeZone) },
+        pending: plan.tree.meters.map { _ in [] },
         skewed: Array(repeating: nil, count: factories),
         stale: Array(repeating: nil, count: factories)))
     defineOwn([:])
@@ -95,6 +108,10 @@ final class AlertFeed: Sendable {
       for meter in state.demand.indices {
         guard let power = tick.facilityMilliwatts(.meter, meter) else { continue }
         state.demand[meter].add(milliwatts: power, at: tick.tick, interval: tick.interval)
+        if state.pending[meter].count < Self.pendingMax {
+          state.pending[meter].append(
+            MeterPower(tick: tick.tick, milliwatts: power, milliseconds: Int64(tick.interval.milliseconds)))
+        }
       }
       return (state.functions, state.rollups, state.skewed, state.stale, state.demand.map(\.outlook))
     }
@@ -109,6 +126,33 @@ final class AlertFeed: Sendable {
     for family in thresholds { series.append(family.name, at: time, family.series.map(\.value)) }
     add(Self.skewedNodes, skewed)
     add(Self.staleNodes, stale)
+  }
+
+  /// Puts quarter-hours of meters as stored minutes have them, up to `stored`; ticks after that stay as they came.
+  ///
+  /// - Parameter quarters: by number of the meter and end of the quarter-hour.
+  func restate(_ quarters: [Int: [Tick: DemandHistory.Quarter]], stored: Tick) {
+    state.withLock { state in
+      for (meter, ends) in quarters {
+        state.pending[meter].removeAll { $0.tick <= stored }
+        for (end, quarter) in ends.sorted(by: { $0.key < $1.key }) {
+          var quarter = quarter
+          for power in state.pending[meter] where state.demand[meter].quarterEnd(of: power.tick) == end {
+            quarter.energy += power.milliwatts * power.milliseconds
+            quarter.coveredMilliseconds += power.milliseconds
+          }
+          state.demand[meter].replace(
+            quarterOf: end, energy: quarter.energy, coveredMilliseconds: quarter.coveredMilliseconds)
+        }
+      }
+    }
+  }
+
+  /// Takes note of peaks of months, by number of the meter.
+  func note(peaks: [Int: [DemandMeter.MonthPeak]]) {
+    state.withLock { state in
+      for (meter, months) in peaks { for peak in months { state.demand[meter].note(peak) } }
+    }
   }
 
   /// Where the demand of a meter stands; `nil` before its first tick.

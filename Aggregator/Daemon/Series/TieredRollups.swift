@@ -81,17 +81,19 @@ struct TieredRollups: SeriesPart {
   /// The tier that answers; `nil` when none has anything of the time.
   private func tier(for selection: SeriesSelection, _ level: TierLevel) throws -> Tier? {
     let span = selection.startMilliseconds...selection.endMilliseconds
-    var covering: [Tier] = []
-    var touching: [Tier] = []
+    var touching: [(tier: Tier, start: Int64)] = []
     for tier in Tier.allCases where tier >= level.finestTier {
       guard let extent = try tiers.extent(level, tier), extent.lowerBound.unixMilliseconds <= span.upperBound,
         extent.upperBound.unixMilliseconds + 2 * tier.milliseconds >= span.lowerBound
       else { continue }
-      touching.append(tier)
-      if extent.lowerBound.unixMilliseconds - tier.milliseconds <= span.lowerBound { covering.append(tier) }
+      touching.append((tier, extent.lowerBound.unixMilliseconds - tier.milliseconds))
     }
-    // Where no tier reaches back to the start, the one that reaches furthest is the coarsest.
-    let candidates = covering.isEmpty ? touching : covering
+    // Where a tier begins later than is asked for, a coarser one is better when that has a whole window from before.
+    let candidates = touching.filter { entry in
+      entry.start <= span.lowerBound
+        || !touching.contains { $0.tier > entry.tier && $0.start + $0.tier.milliseconds <= entry.start }
+    }
+    .map(\.tier)
     guard selection.rangeMilliseconds == 0, selection.stepMilliseconds > 0 else { return candidates.first }
     return candidates.last { $0.milliseconds <= selection.stepMilliseconds } ?? candidates.first
   }

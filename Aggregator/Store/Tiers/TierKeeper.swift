@@ -12,6 +12,7 @@ public final class TierKeeper: Sendable {
   private let rows: RowSource
   private let plan: RollupPlan
   private let retention: TierRetention
+  private let formed: @Sendable (Tick) -> Void
   private let state: Mutex<State>
 
   private struct State {
@@ -36,11 +37,14 @@ public final class TierKeeper: Sendable {
   public typealias RowSource =
     @Sendable (_ selection: RawSelection, _ body: (RawRun) throws -> Bool) throws -> RawLosses
 
+  /// - Parameter formed: called after a minute was stored, with its end, on the thread that works; must be quick.
   public init(
-    store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(), rows: @escaping RowSource
+    store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(),
+    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in }, rows: @escaping RowSource
   ) {
     self.store = store
     self.retention = retention
+    self.formed = formed
     self.rows = rows
     self.plan = plan
     state = Mutex(State(levels: LevelRollup(plan)))
@@ -118,6 +122,7 @@ public final class TierKeeper: Sendable {
       fingerprint: left.fingerprint, mark: mark, continues: heard > minute - Self.idleMilliseconds)
     if minute % Self.carryMilliseconds == 0 { about.carry = left }
     try store.replace(formed, plan, about)
+    self.formed(formed.end)
     state.last = (minute, left)
     if minute >= state.newest?.minute ?? .min { state.newest = (minute, left) }
   }

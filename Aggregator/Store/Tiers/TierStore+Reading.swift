@@ -218,6 +218,32 @@ extension TierStore {
     }
   }
 
+  /// Hands the power with cooling and losses of every group of a level to `body`, window by window: sum over ticks, mW, and
+  /// how many ticks had it. Reads nothing else of them.
+  public func forEachFacilityPower(
+    _ level: TierLevel, _ tier: Tier, in range: ClosedRange<Tick>,
+    _ body: (_ labels: [(name: String, value: String)], _ end: Tick, _ sum: Int64, _ ticks: Int64) throws -> Void
+  ) throws {
+    guard let length = tier.window, let extent = try extent(level, tier), extent.overlaps(range) else { return }
+    let range = range.clamped(to: extent)
+    let span = range.lowerBound.unixMilliseconds...range.upperBound.unixMilliseconds
+    let words = RollupSeries.facilityWords
+    var fresh = FreshTiles(store: self, level: level)
+    for (number, key) in state.withLock({ $0.keys[level] ?? [] }).enumerated() {
+      let group = TierGroupNumber(level: level, number: number)
+      let labels = TierGroupKey.labels(key)
+      for tile in try database.read({ db in try self.tiles(of: group, tier, length, span, &fresh, db) }) {
+        guard let sums = tile.column(words.sum), let ticks = tile.column(words.ticks) else {
+          noteDamage()
+          continue
+        }
+        for (index, end) in tile.ends.enumerated() where span.contains(end) && ticks[index] > 0 {
+          try body(labels, Tick(unixMilliseconds: end), sums[index], ticks[index])
+        }
+      }
+    }
+  }
+
   /// Hands every stored window of a level to `body`, exactly as it was folded, group by group and in order of time.
   public func forEachWindow(
     _ level: TierLevel, _ tier: Tier, in range: ClosedRange<Tick> = Limits.tickRange,

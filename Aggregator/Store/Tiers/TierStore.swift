@@ -112,7 +112,7 @@ public final class TierStore: Sendable {
   }
 
   /// Notes that records of a shard up to `record` have rows of `minutes` (named by their ends), in one transaction.
-  func note(shard: Int, through record: UInt64, minutes: Set<Int64>, now: Tick) throws(StoreError) {
+  public func note(shard: Int, through record: UInt64, minutes: Set<Int64>, now: Tick) throws(StoreError) {
     let mark = nextMark()
     try database.write { db in
       for minute in minutes { try Self.mark(minute, mark, since: now.unixMilliseconds, db) }

@@ -1,0 +1,72 @@
+import BongsuTestKit
+import Foundation
+import Glibc
+import Testing
+
+/// Stored rollups of a real aggregator that is killed.
+@Suite("history over a restart")
+struct HistoryProcessTests {
+  @Test("after kill -9, rollups, the ledger and the account of storage go on from what is stored")
+  func killed() async throws {
+    let folder = try TemporaryDirectory()
+    let (ingest, http) = (freePort(), freePort())
+    let url = "http://127.0.0.1:\(http)"
+    let plan = "\(repository)/ops/fleets/korea.yaml"
+    func start() throws -> RunningProgram {
+      try RunningProgram(
+        "bongsu-aggregator",
+        [
+          "--fleet", plan, "--data", "\(folder.path)/data", "--listen", "127.0.0.1:\(ingest)", "--http",
+          "127.0.0.1:\(http)", "--demo-in-service",
+        ])
+    }
+    let killed = try start()
+    let fleet = try RunningProgram(
+      "bongsu-fleet", ["--fleet", plan, "--aggregator", "127.0.0.1:\(ingest)", "--nodes", "30"])
+    // A minute is stored some seconds after it is over.
+    let isStored = try await eventually(within: 240) {
+      Self.parts(url).contains { $0["name"] as? String == "1s" && ($0["bytes"] as? Int ?? 0) > 0 }
+    }
+    try #require(isStored, "aggregator: \(killed.errors)\nfleet: \(fleet.errors)")
+    // What is asked for lies in the minute that is stored.
+    let ledger = Self.ledger(url)
+    let energy = ledger.reduce(0) { $0 + ($1["energy_joules"] as? Double ?? 0) }
+    #expect(energy > 0)
+    #expect(ledger.contains { $0["allocation"] as? String == "samsung" && $0["granted_gpu_hours"] as? Double != nil })
+    fleet.send(SIGKILL)
+    killed.send(SIGKILL)
+    _ = try await killed.ended(within: 60)
+    _ = try await fleet.ended(within: 60)
+
+    // Nobody sends any more: all that is told is of history.
+    let again = try start()
+    let isReady = try await eventually(within: 120) { shellOutput("curl -sf '\(url)/-/ready'") != nil }
+    try #require(isReady, "\(again.errors)")
+    let now = Int(Date().timeIntervalSince1970)
+    let answer = Self.json(
+      "\(url)/api/v1/query_range?query=nation:bongsu_gpu_power_watts:sum&start=\(now - 600)&end=\(now)&step=60")
+    let data = answer["data"] as? [String: Any]
+    let series = data?["result"] as? [[String: Any]]
+    let values = (series?.first?["values"] as? [[Any]] ?? []).compactMap { ($0.last as? String).flatMap(Double.init) }
+    #expect(values.contains { $0 > 0 }, "\(answer)")
+    let infos = answer["infos"] as? [String] ?? []
+    #expect(infos.contains { $0.hasPrefix("nation rollups are read from windows of") }, "\(infos)")
+    let after = Self.ledger(url).reduce(0) { $0 + ($1["energy_joules"] as? Double ?? 0) }
+    #expect(after >= energy)
+    again.terminate()
+    #expect(try await again.ended(within: 60)?.status == 0)
+  }
+
+  private static func parts(_ url: String) -> [[String: Any]] {
+    json("\(url)/api/bongsu/v1/storage")["parts"] as? [[String: Any]] ?? []
+  }
+
+  private static func ledger(_ url: String) -> [[String: Any]] {
+    (json("\(url)/api/bongsu/v1/ledger")["entries"] as? [[String: Any]] ?? []).filter { $0["depth"] as? Int == 1 }
+  }
+
+  private static func json(_ url: String) -> [String: Any] {
+    let text = shellOutput("curl -s '\(url)'") ?? ""
+    return (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:]
+  }
+}
