@@ -29,7 +29,7 @@ struct BongsuCommand: AsyncParsableCommand {
   /// Parses, runs, and turns whatever was thrown into output and exit status.
   static func main() async {
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(TimeArguments.joined(Array(CommandLine.arguments.dropFirst())))
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
       } else {
