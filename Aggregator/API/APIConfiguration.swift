@@ -17,6 +17,12 @@ public struct APIConfiguration: Sendable {
   public var pageDirectory: String?
   /// Whether windows and lookbacks of queries leave their first instant out, as Prometheus 3 has it; else 2.42.
   public var opensRangesLeft = false
+  /// How long a connection may keep the server waiting.
+  public var patience = Patience()
+  /// Requests worked on at once, probes aside; further ones are refused with 503.
+  public var requestsMax = APILimits.requestsMax
+  /// Connections served at once; further ones wait in the kernel's queue.
+  public var connectionsMax = APILimits.connectionsMax
   /// Release of the aggregator, for the `Server` header and the build information.
   public var version: String
 
@@ -33,6 +39,19 @@ public struct APIConfiguration: Sendable {
     self.requiresToken = requiresToken
     self.pageDirectory = pageDirectory
     self.version = version
+  }
+
+  /// How long a connection may keep the server waiting before it is closed.
+  public struct Patience: Hashable, Sendable {
+    /// Without a request, or within the head of one.
+    public var idle = Duration.seconds(APILimits.idleSecondsMax)
+    /// From the head of a request to its end.
+    public var body = Duration.seconds(APILimits.bodySecondsMax)
+    /// With an answer that the other end does not read.
+    public var stall = Duration.seconds(APILimits.stallSecondsMax)
+
+    /// The documented bounds.
+    public init() {}
   }
 
   /// Files in PEM.

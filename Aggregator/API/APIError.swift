@@ -24,6 +24,8 @@ public enum APIErrorCode: String, Sendable, CaseIterable {
   case notAvailable = "not_available"
   /// Coming up or going down; ask again later.
   case notReady = "not_ready"
+  /// Too much is being asked at the same time; ask again in a moment.
+  case busy
   /// The answer took too long.
   case timedOut = "timed_out"
   /// A failure on our side; the log of the aggregator has it.
@@ -40,7 +42,7 @@ public enum APIErrorCode: String, Sendable, CaseIterable {
     case .bodyTooLarge: 413
     case .internalFailure: 500
     case .notAvailable: 501
-    case .notReady: 503
+    case .notReady, .busy: 503
     case .timedOut: 504
     }
   }

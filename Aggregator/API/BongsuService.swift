@@ -46,7 +46,7 @@ public struct BongsuService: Service {
     let gate = AccessGate(
       token: configuration.adminToken, tokens: sources.tokens, requiresToken: configuration.requiresToken,
       isOpenToRead: configuration.isOpenToRead)
-    var table = RouteTable(gate: gate, isEncrypted: certificate != nil)
+    var table = RouteTable(gate: gate, isEncrypted: certificate != nil, requestsMax: configuration.requestsMax)
     AccessRoutes(control: sources.tokens, gate: gate, isEncrypted: certificate != nil).install(in: &table)
     OperationRoutes(live: sources.live, metrics: metrics).install(in: &table)
     StateRoutes(live: sources.live).install(in: &table)
@@ -88,10 +88,12 @@ public struct BongsuService: Service {
   public func run() async throws {
     let listening = onListening
     let logger = logger
+    let patience = configuration.patience
     let connections = HTTP1Channel.Configuration(
-      idleTimeout: .seconds(APILimits.idleSecondsMax),
+      additionalChannelHandlers: [ConnectionPatience(patience)], idleTimeout: TimeAmount(patience.idle),
       httpDecoderConfiguration: .init(
-        maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax))
+        maxHeaderFieldSize: APILimits.headerBytesMax, maxHeaderListSize: APILimits.headerBytesMax,
+        maxHeaderFieldCount: APILimits.headerFieldsMax))
     let plain = HTTPServerBuilder { responder in
       AcceptedConnections(http: HTTP1Channel(responder: responder, configuration: connections))
     }
@@ -100,7 +102,7 @@ public struct BongsuService: Service {
       server: try certificate.map { try .tls(plain, tlsConfiguration: $0.configuration()) } ?? plain,
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), serverName: "bongsu/\(configuration.version)",
-        availableConnectionsDelegate: .maximum(APILimits.connectionsMax, logger: logger)),
+        availableConnectionsDelegate: .maximum(configuration.connectionsMax, logger: logger)),
       onServerRunning: { channel in
         let port = channel.localAddress?.port ?? 0
         logger.info("http listening", metadata: ["port": "\(port)"])

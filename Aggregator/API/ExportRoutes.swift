@@ -18,7 +18,7 @@ struct ExportRoutes {
       let narrowed = asked
       guard let slot = running.take() else {
         throw APIError(
-          .notReady, "\(APILimits.exportsMax) exports are running already", nextStep: "wait until one of them ends")
+          .busy, "\(APILimits.exportsMax) exports are running already", nextStep: "wait until one of them ends")
       }
       return Response(
         status: .ok, headers: [.contentType: ExportText.contentType(asked.format)],

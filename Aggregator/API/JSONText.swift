@@ -24,6 +24,7 @@ enum JSONText {
     let status = HTTPResponse.Status(code: error.code.statusCode)
     do {
       var response = try Self.response(report, status: status)
+      if error.code.statusCode == 503 { response.headers[.retryAfter] = "\(APILimits.retryAfterSeconds)" }
       if error.code == .unauthenticated { response.headers[.wwwAuthenticate] = "Bearer realm=\"bongsu\"" }
       return response
     } catch {

@@ -11,6 +11,16 @@ public enum APILimits {
   public static let parameterBytesMax = 8 * 1024
   /// A connection that sends nothing for this long is closed, which also ends slow senders of headers.
   public static let idleSecondsMax: Int64 = 60
+  /// A request's body must have come this long after its head.
+  public static let bodySecondsMax: Int64 = 30
+  /// A connection is closed whose other end reads nothing of its answer for this long.
+  public static let stallSecondsMax: Int64 = 60
+  /// After how long somebody who was refused with 503 may ask again.
+  public static let retryAfterSeconds = 1
+  /// Header fields of a request.
+  public static let headerFieldsMax = 100
+  /// Requests worked on at once, probes aside: each holds its answer in memory.
+  public static let requestsMax = 256
   /// An answer that is not streamed must be there after this long.
   public static let answerSecondsMax: Int64 = 30
   /// Known names listed when a filter names an unknown one.

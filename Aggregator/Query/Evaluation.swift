@@ -47,6 +47,7 @@ final class EvaluationRun {
   private var samplesHeld = 0
   private var seriesTouched = 0
   private var checks = 0
+  private var samplesRead = 0
 
   init(source: any SeriesSource, options: QueryEngine.Options, grid: TimeGrid) {
     self.source = source
@@ -80,6 +81,19 @@ final class EvaluationRun {
       throw .timeout(timeout)
     }
   }
+
+  /// Counts samples that a window reads: one series under a subquery may have millions of windows with millions of samples
+  /// each, which takes days without holding a single one more.
+  func read(samples: Int) throws(QueryError) {
+    samplesRead += samples
+    guard samplesRead >= Self.samplesBetweenChecks else { return }
+    samplesRead = 0
+    if let cancellation = options.cancellation, cancellation.isCancelled { throw .cancelled }
+    if let deadline, let timeout = options.timeout, ContinuousClock.now > deadline { throw .timeout(timeout) }
+  }
+
+  /// Some hundred microseconds of the slower functions.
+  private static let samplesBetweenChecks = 1 << 16
 
   private var tooManySamples: QueryError {
     .tooLarge("query processing would load too many samples into memory in query execution")

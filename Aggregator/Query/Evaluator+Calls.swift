@@ -77,6 +77,7 @@ extension Evaluator {
         row[step] = .absent
         continue
       }
+      try run.read(samples: window.count)
       window.evaluationTime = grid.time(step)
       if scalars.count > 0 { window.scalars.0 = scalars[0][step] }
       if scalars.count > 1 { window.scalars.1 = scalars[1][step] }

@@ -93,7 +93,7 @@ struct EventReader {
 func watch(_ port: Int, _ query: String, token: String? = nil) async throws -> HTTPClientResponse {
   var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/api/bongsu/v1/live?\(query)")
   if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
-  return try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+  return try await testClient.execute(request, timeout: .seconds(60))
 }
 
 @Suite struct LiveRouteTests {

@@ -134,7 +134,7 @@ import Testing
       words == [
         "bad_parameter 400", "unknown_parameter 400", "unknown_name 400", "bad_body 400", "body_too_large 413",
         "unauthenticated 401", "forbidden 403", "unknown_address 404", "method_not_allowed 405", "not_found 404",
-        "not_available 501", "not_ready 503", "timed_out 504", "internal_failure 500",
+        "not_available 501", "not_ready 503", "busy 503", "timed_out 504", "internal_failure 500",
       ])
   }
 }

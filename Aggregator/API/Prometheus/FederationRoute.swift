@@ -23,7 +23,7 @@ struct FederationRoute {
           let selectors = try await PrometheusParameters(of: request).selectors()
           let kinds = Dictionary(metadata().map { ($0.name, $0.kind) }) { first, _ in first }
           let source = person.scope.narrow(series)
-          let text = try await runner.run { cancellation in
+          let text = try await runner.run(for: context.channel) { cancellation in
             try Self.text(selectors, source, lookback: lookback, kinds: kinds, cancellation)
           }
           return Self.answer(text, .ok)

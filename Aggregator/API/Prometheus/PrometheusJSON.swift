@@ -28,7 +28,9 @@ struct PrometheusJSON {
     json.text += ",\"error\":"
     json.append(error.message)
     json.text += "}\n"
-    return response(json.text, status: HTTPResponse.Status(code: error.kind.statusCode))
+    var answer = response(json.text, status: HTTPResponse.Status(code: error.kind.statusCode))
+    if error.kind == .unavailable { answer.headers[.retryAfter] = "\(APILimits.retryAfterSeconds)" }
+    return answer
   }
 
   private static func response(_ text: String, status: HTTPResponse.Status) -> Response {

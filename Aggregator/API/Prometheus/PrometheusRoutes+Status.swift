@@ -27,10 +27,10 @@ extension PrometheusRoutes {
       ])
       return json.response()
     }
-    add("/api/v1/status/tsdb", [.get], &table) { parameters, _, source, _ in
+    add("/api/v1/status/tsdb", [.get], &table) { parameters, context, source, _ in
       let limit = try parameters.limit(default: 10)
       let now = Self.now()
-      let facts = try await runner.run { cancellation in
+      let facts = try await runner.run(for: context.channel) { cancellation in
         try SeriesStatistics(of: source, from: now - QueryLimits.lookbackMilliseconds, through: now, cancellation)
       }
       var json = PrometheusJSON()

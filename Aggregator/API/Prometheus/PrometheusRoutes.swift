@@ -5,6 +5,7 @@ internal import FoundationEssentials
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
+internal import NIOCore
 
 /// The Prometheus HTTP API under `/api/v1/`, of Prometheus 2.42: same parameters, envelope, status codes and errors.
 struct PrometheusRoutes {
@@ -20,27 +21,27 @@ struct PrometheusRoutes {
   func install(in table: inout RouteTable) {
     let runner = QueryRunner()
     let defaults = engineOptions
-    add("/api/v1/query", [.get, .post], &table) { parameters, _, source, _ in
-      try await Self.query(parameters, source, defaults, runner)
+    add("/api/v1/query", [.get, .post], &table) { parameters, context, source, _ in
+      try await Self.query(parameters, context.channel, source, defaults, runner)
     }
-    add("/api/v1/query_range", [.get, .post], &table) { parameters, _, source, _ in
-      try await Self.queryRange(parameters, source, defaults, runner)
+    add("/api/v1/query_range", [.get, .post], &table) { parameters, context, source, _ in
+      try await Self.queryRange(parameters, context.channel, source, defaults, runner)
     }
-    add("/api/v1/series", [.get, .post], &table) { parameters, _, source, _ in
+    add("/api/v1/series", [.get, .post], &table) { parameters, context, source, _ in
       let selectors = try parameters.selectors()
       guard !selectors.isEmpty else { throw PrometheusError(.badData, "no match[] parameter provided") }
       let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
-      let sets = try await runner.run { _ in
+      let sets = try await runner.run(for: context.channel) { _ in
         try source.labelSets(matchingAnyOf: selectors, from: start, through: end)
       }
       var json = PrometheusJSON()
       json.append(Array(sets.sorted().prefix(limit)))
       return json.response()
     }
-    add("/api/v1/labels", [.get, .post], &table) { parameters, _, source, _ in
+    add("/api/v1/labels", [.get, .post], &table) { parameters, context, source, _ in
       let selectors = try parameters.selectors()
       let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
-      let names = try await runner.run { _ in
+      let names = try await runner.run(for: context.channel) { _ in
         try source.labelNames(matchingAnyOf: selectors, from: start, through: end)
       }
       var json = PrometheusJSON()
@@ -54,7 +55,7 @@ struct PrometheusRoutes {
       }
       let selectors = try parameters.selectors()
       let (start, end, limit) = (try Self.start(parameters), try Self.end(parameters), try parameters.limit())
-      let values = try await runner.run { _ in
+      let values = try await runner.run(for: context.channel) { _ in
         try source.labelValues(of: name, matchingAnyOf: selectors, from: start, through: end)
       }
       var json = PrometheusJSON()
@@ -62,13 +63,13 @@ struct PrometheusRoutes {
       return json.response()
     }
     let metadata = metadata
-    add("/api/v1/metadata", [.get], &table) { parameters, _, source, person in
+    add("/api/v1/metadata", [.get], &table) { parameters, context, source, person in
       let metric = parameters.text("metric")
       var wanted = metadata().sorted { $0.name < $1.name }.filter { metric == nil || $0.name == metric }
       if !person.scope.isUnlimited {
         // Names too tell something: only of what the scope has a series for.
         let range = APILimits.queryTimeRange
-        let visible = try await runner.run { _ in
+        let visible = try await runner.run(for: context.channel) { _ in
           try source.labelValues(
             of: Label.metricName, matchingAnyOf: [], from: range.lowerBound, through: range.upperBound)
         }
@@ -117,13 +118,13 @@ struct PrometheusRoutes {
   }
 
   private static func query(
-    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ defaults: QueryEngine.Options,
-    _ runner: QueryRunner
+    _ parameters: PrometheusParameters, _ connection: any Channel, _ source: any SeriesSource,
+    _ defaults: QueryEngine.Options, _ runner: QueryRunner
   ) async throws -> Response {
     let time = try parameters.instant("time") ?? now()
     let engine = try engine(parameters, defaults)
     let text = parameters.text("query") ?? ""
-    return try await runner.run { cancellation in
+    return try await runner.run(for: connection) { cancellation in
       var engine = engine
       engine.options.cancellation = cancellation
       var json = PrometheusJSON()
@@ -133,8 +134,8 @@ struct PrometheusRoutes {
   }
 
   private static func queryRange(
-    _ parameters: PrometheusParameters, _ source: any SeriesSource, _ defaults: QueryEngine.Options,
-    _ runner: QueryRunner
+    _ parameters: PrometheusParameters, _ connection: any Channel, _ source: any SeriesSource,
+    _ defaults: QueryEngine.Options, _ runner: QueryRunner
   ) async throws -> Response {
     func required(_ name: String) throws(PrometheusError) -> Int64 {
       guard let instant = try parameters.instant(name) else {
@@ -162,7 +163,7 @@ struct PrometheusRoutes {
     engine.options.stepsMax = QueryLimits.stepsMax + 1
     let text = parameters.text("query") ?? ""
     let options = engine.options
-    return try await runner.run { cancellation in
+    return try await runner.run(for: connection) { cancellation in
       var engine = QueryEngine(options: options)
       engine.options.cancellation = cancellation
       var json = PrometheusJSON()

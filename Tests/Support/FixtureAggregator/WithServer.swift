@@ -5,13 +5,16 @@ internal import Logging
 /// Serves `sources` on an ephemeral loopback port while `body` runs, and stops before returning.
 public func withServer<Value: Sendable>(
   _ sources: APISources, token: String? = nil, metrics: MetricRegistry = MetricRegistry(),
+  configure: (inout APIConfiguration) -> Void = { _ in },
   _ body: @escaping @Sendable (_ port: Int) async throws -> Value
 ) async throws -> Value {
   let (ports, port) = AsyncStream.makeStream(of: Int.self)
   var logger = Logger(label: "bongsu.test")
   logger.logLevel = .critical
+  var configuration = APIConfiguration(port: 0, adminToken: token, version: "test")
+  configure(&configuration)
   let service = try BongsuService(
-    configuration: APIConfiguration(port: 0, adminToken: token, version: "test"), sources: sources, metrics: metrics,
+    configuration: configuration, sources: sources, metrics: metrics,
     logger: logger, onListening: { port.yield($0) })
   return try await withThrowingTaskGroup(of: Value?.self) { group in
     group.addTask {
