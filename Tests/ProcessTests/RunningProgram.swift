@@ -19,19 +19,20 @@ final class RunningProgram {
   private let process = Process()
   private let folder: URL
 
-  /// Starts `program` with `arguments`; `through` is a command that gets both and ends by executing them.
+  /// Starts `program`, a product by its name or anything by its path, with `arguments`; `through` is a command that gets both and ends by executing them.
   init(
     _ program: String, _ arguments: [String], environment extra: [String: String] = [:], through: [String] = []
   ) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "bongsu-process-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     for name in ["out", "err"] { try Data().write(to: folder.appending(path: name)) }
+    let path = program.hasPrefix("/") ? program : products.appending(path: program).path
     if through.isEmpty {
-      process.executableURL = products.appending(path: program)
+      process.executableURL = URL(fileURLWithPath: path)
       process.arguments = arguments
     } else {
       process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-      process.arguments = through + [products.appending(path: program).path] + arguments
+      process.arguments = through + [path] + arguments
     }
     var environment = ["PATH": "/usr/bin:/bin", "TERM": "xterm"]
     environment["LD_LIBRARY_PATH"] = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"]
@@ -82,9 +83,11 @@ func eventually(within seconds: Double, _ condition: () async throws -> Bool) as
 }
 
 /// Runs `program` to its end.
-func run(_ program: String, _ arguments: [String]) async throws -> Ended {
+func run(_ program: String, _ arguments: [String], within seconds: Double = 30) async throws -> Ended {
   let running = try RunningProgram(program, arguments)
-  guard let ended = try await running.ended() else { throw StillRunning(program: program, errors: running.errors) }
+  guard let ended = try await running.ended(within: seconds) else {
+    throw StillRunning(program: program, errors: running.errors)
+  }
   return ended
 }
 

@@ -27,7 +27,8 @@ struct ScopeAttack: Sendable, CustomStringConvertible {
     text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text
   }
 
-  static let all = selectors + aggregations + absences + joins + renamings + errors + listings + rules + places
+  static let all =
+    selectors + aggregations + absences + joins + renamings + errors + listings + rules + places + streams + history
 
   static let selectors: [ScopeAttack] = [
     .query("a bare name", "gpu:power"), .query("every name by pattern", "{__name__=~\".+\"}"),
@@ -190,4 +191,33 @@ struct ScopeAttack: Sendable, CustomStringConvertible {
       ScopeAttack("who one is", "/api/bongsu/v1/whoami", isTelling: false),
       ScopeAttack("the build", "/api/v1/status/buildinfo", isTelling: false),
     ]
+
+  /// Each is read up to its first figures.
+  static let streams: [ScopeAttack] = [
+    ScopeAttack("the page of the nation", "/api/bongsu/v1/live?view=nation"),
+    ScopeAttack("how many alerts there are, by the page's summary", "/api/bongsu/v1/live?view=summary"),
+    ScopeAttack("the page of one's own", "/api/bongsu/v1/live?view=allocation&id=naver"),
+    ScopeAttack("the page of another's allocation", "/api/bongsu/v1/live?view=allocation&id=sk"),
+    ScopeAttack("the page of another's factory", "/api/bongsu/v1/live?view=factory&id=sk-ulsan"),
+    ScopeAttack("the page of a shared factory", "/api/bongsu/v1/live?view=factory&id=naver-sejong&heat=coverage"),
+    ScopeAttack("a page of nothing", "/api/bongsu/v1/live?view=planet", isTelling: false),
+  ]
+
+  static let history: [ScopeAttack] = [
+    ScopeAttack("how much is stored", "/api/bongsu/v1/storage"),
+    ScopeAttack("the ledger", "/api/bongsu/v1/ledger?from=0&to=3600"),
+    ScopeAttack("the ledger by factory", "/api/bongsu/v1/ledger?from=0&to=3600&by=factory&step=hour"),
+    ScopeAttack("the ledger of another", "/api/bongsu/v1/ledger?from=0&to=3600&allocation=sk"),
+    ScopeAttack("the ledger of another's factory", "/api/bongsu/v1/ledger?from=0&to=3600&factory=sk-ulsan"),
+    ScopeAttack(
+      "the ledger of a name that is nobody's", "/api/bongsu/v1/ledger?from=0&to=3600&allocation=atlantis",
+      isTelling: false),
+    ScopeAttack("federation of everything", "/federate?match%5B%5D=" + escaped("{__name__=~\".+\"}")),
+    ScopeAttack(
+      "federation of others", "/federate?match%5B%5D=" + escaped("{allocation!~\"naver(/.*)?\",nation=\"kr\"}")),
+    ScopeAttack(
+      "federation by several selectors",
+      "/federate?match%5B%5D=fresh:power&match%5B%5D=" + escaped("{allocation=\"sk\"}")),
+    ScopeAttack("how many series there are", "/api/v1/status/tsdb"),
+  ]
 }

@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import BongsuAPI
 import BongsuQuery
 import BongsuReports
@@ -5,6 +6,8 @@ import BongsuSeries
 import BongsuTestKit
 import FixtureAggregator
 import Foundation
+import NIOCore
+import NIOHTTP1
 import Testing
 
 /// A token for `naver` learns nothing about others: it is answered the same, byte for byte, whether they are there or not.
@@ -21,13 +24,35 @@ import Testing
     return try await world.serve { port async throws in
       var answers = Answers()
       for attack in ScopeAttack.all {
-        let narrowed = try await call(port, attack.path, headers: ["Authorization": "Bearer naver-token"])
-        answers.narrowed[attack.name] = "\(narrowed.status) " + timeless(narrowed.body)
-        let whole = try await call(port, attack.path)
-        answers.whole[attack.name] = "\(whole.status) " + timeless(whole.body)
+        answers.narrowed[attack.name] = try await answer(port, attack.path, token: "naver-token")
+        answers.whole[attack.name] = try await answer(port, attack.path, token: nil)
       }
       return answers
     }
+  }
+
+  private static func answer(_ port: Int, _ path: String, token: String?) async throws -> String {
+    guard path.contains("/live?") else {
+      let headers = token.map { ["Authorization": "Bearer \($0)"] } ?? [:]
+      let answer = try await call(port, path, headers: headers)
+      return "\(answer.status) " + timeless(answer.body)
+    }
+    let response = try await watch(port, String(path.split(separator: "?")[1]), token: token)
+    guard response.status == .ok else {
+      let body = try await response.body.collect(upTo: 1 << 20)
+      return "\(response.status.code) \(String(buffer: body))"
+    }
+    var events = EventReader(response)
+    return try await "200 \(inOrder(events.next() ?? ""))\n\(inOrder(events.next() ?? ""))"
+  }
+
+  /// An event with the members of its data in order of their names.
+  private static func inOrder(_ event: String) throws -> String {
+    let parts = event.split(separator: "data: ", maxSplits: 1)
+    guard parts.count == 2 else { return event }
+    let data = try JSONSerialization.jsonObject(with: Data(parts[1].utf8))
+    let ordered = try JSONSerialization.data(withJSONObject: data, options: .sortedKeys)
+    return parts[0] + String(decoding: ordered, as: UTF8.self)
   }
 
   /// Without how long an evaluation took, and with the series of a vector in order, which they have none of.
@@ -83,6 +108,10 @@ import Testing
     has("status", "\"expected\":2", "\"matchers\":[\"allocation=\\\"naver\\\"\"]")
     has("export of everything", "gpu:power", "n2")
     has("metadata of everything", "gpu:power", "allocation:power")
+    has("the page of the nation", "\"id\":\"naver\"", "event: figures")
+    has("the page of one's own", "event: figures")
+    has("the ledger", "\"allocation\":\"naver\"", "\"factory\":\"naver-sejong\"")
+    has("federation of everything", "fresh:power{allocation=\"naver\"")
     has("who one is", "\"name\":\"naver-token\"")
   }
 

@@ -16,6 +16,8 @@ import Synchronization
 struct ScopedWorld: Sendable {
   static let start: Int64 = FixtureAggregator.tickUnixMilliseconds
   static let ticks = 4
+  /// An instant that is recent for as long as the tests run, the same in every world.
+  static let present = Int64(Date().timeIntervalSince1970 * 1000)
 
   let live: FixtureAggregator
   let memory: MemorySeries
@@ -49,8 +51,8 @@ struct ScopedWorld: Sendable {
   var sources: APISources {
     let series = RuleSource(live: TickSeries(), written: written, others: memory)
     return APISources(
-      live: live, enrolment: live, export: MemoryExport(series: memory), gaps: live, tokens: tokens, series: series,
-      alerts: alerts,
+      live: live, enrolment: live, export: MemoryExport(series: memory), gaps: live, tokens: tokens,
+      history: MemoryHistory(live: live), series: series, alerts: alerts, page: StillPage(live: live),
       metadata: ["gpu:power", "allocation:power", "factory:power", "nation:power", "bongsu_secret_project"].map {
         MetricMetadata(name: $0, kind: .gauge, help: "of \($0)", unit: "")
       })
@@ -133,6 +135,13 @@ struct ScopedWorld: Sendable {
     add("bongsu_nodes_connected", [:], Double(nodes.count))
     for (bound, count) in [("1", 1.0), ("2", hasOthers ? 3 : 8.5), ("+Inf", 9)] {
       add("latency_bucket", ["le": bound], count)
+    }
+    // What is scraped is of the present.
+    for allocation in ["naver"] + (hasOthers ? ["sk", "naver-cloud"] : []) {
+      let labels = [("nation", "kr"), ("allocation", allocation), ("node", "n-of-\(allocation)")]
+      series.append(
+        LabelSet(metricName: "fresh:power", labels: labels.map { Label(name: $0.0, value: $0.1) }), timestamp: present,
+        value: 17)
     }
     if hasOthers { add("bongsu_secret_project", ["allocation": "sk", "project": "moonshot"], 42) }
     return series

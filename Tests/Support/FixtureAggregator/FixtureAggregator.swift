@@ -79,6 +79,15 @@ public final class FixtureAggregator: LiveSource, EnrolmentControl, ExportSource
     cells = Self.allCells.filter { isThere($0.allocation) }
   }
 
+  /// Whose GPUs stand where, each pair once.
+  public var allocations: [(allocation: String, factory: String)] {
+    var pairs: [(allocation: String, factory: String)] = []
+    for cell in cells where !pairs.contains(where: { $0 == (cell.allocation, cell.factory) }) {
+      pairs.append((cell.allocation, cell.factory))
+    }
+    return pairs
+  }
+
   /// What `/-/ready` answers from now on.
   public func setReady(_ ready: ReadyState) { state.withLock { $0.ready = ready } }
 
