@@ -62,7 +62,7 @@ final class ScriptedPage: PageSource {
     }
     guard tick > 0 else { return nil }
     var figures = PageFigures(tickUnixMilliseconds: tick)
-    if ballast > 0 { figures.racks = Array(repeating: 1_000_000, count: ballast / 8) }
+    if ballast > 0 { figures.racks = Array(repeating: 1_000_000_000_000_000_000, count: ballast / 20) }
     return figures
   }
 }
