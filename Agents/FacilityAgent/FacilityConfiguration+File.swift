@@ -121,7 +121,20 @@ extension FacilityConfiguration {
   private static func redfish(_ map: inout YAMLMapping, _ problems: Problems) -> Endpoint.Kind? {
     let chassis = map.text("chassis")
     let wantsGPUs = map.boolean("gpus") ?? false
-    return nodeID(&map, problems, else: "").map { .redfish(node: $0, chassis: chassis, wantsGPUs: wantsGPUs) }
+    let isBesideAgent = map.boolean("beside_agent") ?? false
+    guard let node = nodeID(&map, problems, else: "") else { return nil }
+    guard isBesideAgent else { return .redfish(node: node, chassis: chassis, wantsGPUs: wantsGPUs) }
+    if wantsGPUs {
+      problems.add(map.line("gpus"), "gpus and beside_agent do not go together: the node's agent reads its GPUs itself")
+    }
+    guard let controller = node.controller else {
+      problems.add(
+        map.line("node"),
+        "node is '\(node)', too long for the name of its controller: beside_agent adds "
+          + "\(NodeID.controllerSuffix) and a name has at most \(Limits.nodeIDBytesMax) characters")
+      return nil
+    }
+    return .redfish(node: controller, chassis: chassis, wantsGPUs: false)
   }
 
   private static func prometheus(_ map: inout YAMLMapping, _ problems: Problems) -> Endpoint.Kind? {

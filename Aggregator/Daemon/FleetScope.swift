@@ -167,10 +167,10 @@ struct NodePlace: Sendable {
   /// The allocation and all above it.
   let lineage: [AllocationIndex]
 
-  /// The place of `id` at `tick`; that of unknown nodes is `unassigned`. `nil` for the source of a meter, which is no
-  /// node of the fleet.
+  /// The place of `id` at `tick`; that of unknown nodes is `unassigned`. `nil` for the source of a meter and
+  /// for a controller, which are no nodes of the fleet.
   init?(_ id: NodeID, _ tree: FleetTree, at tick: Tick?) {
-    guard tree.meter(readBy: id) == nil else { return nil }
+    guard !tree.standsNowhere(id) else { return nil }
     if let node = tree.node(id) {
       rack = tree[node].rack
       allocation = tree.allocation(of: node, at: tick ?? Tick(unixMilliseconds: 0))

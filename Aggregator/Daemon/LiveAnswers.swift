@@ -87,7 +87,7 @@ final class LiveAnswers: LiveSource {
         summary.connected += node.isConnected ? 1 : 0
         summary.known += node.tick == nil ? 0 : 1
         if node.isKeyShared { summary.sharedKeys.append(node.id.name) }
-        if tree.node(node.id) == nil, tree.meter(readBy: node.id) == nil { summary.unassigned.append(node.id.name) }
+        if tree.node(node.id) == nil, !tree.standsNowhere(node.id) { summary.unassigned.append(node.id.name) }
       }
       summary.pending = shard.pendingRecords
       return summary

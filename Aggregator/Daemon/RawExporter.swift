@@ -146,7 +146,7 @@ struct SeriesLabels: Sendable {
 
   /// The allocation that a node belonged to at a tick; `nil` for the source of a meter.
   func allocation(of node: NodeID, at tick: Tick) -> AllocationIndex? {
-    guard tree.meter(readBy: node) == nil else { return nil }
+    guard !tree.standsNowhere(node) else { return nil }
     return tree.node(node).map { tree.allocation(of: $0, at: tick) } ?? tree.unassignedAllocation
   }
 

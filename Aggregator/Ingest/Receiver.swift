@@ -218,10 +218,13 @@ final class Receiver: @unchecked Sendable {
     if shards[waiting.shard].events.tryPush(waiting.event) { held = nil }
   }
 
-  /// Which shard owns a node: the same for the life of the process (FNV-1a of the name).
+  /// Which shard owns a node: the same for the life of the process (FNV-1a of the name). A controller comes to its node.
   static func shard(of node: String, among count: Int) -> Int {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in node.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    let suffix = NodeID.controllerSuffix
+    for byte in (node.hasSuffix(suffix) ? node.dropLast(suffix.count) : node[...]).utf8 {
+      hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
+    }
     return Int(hash % UInt64(count))
   }
 

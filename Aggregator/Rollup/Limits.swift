@@ -31,6 +31,9 @@ public enum Limits {
   /// Power ceiling of a GPU whose model is unknown, for judging energy counters, milliwatts.
   public static let unknownGPUMilliwattsMax: Int64 = 3_000_000
 
+  /// Intervals of a controller for which its newest reading stands: one may be missed.
+  public static let controllerReadingIntervals: Int64 = 2
+
   /// Silences of one node over which late rows can still spread energy; that of older ones stays on the row after them.
   public static let energyGapsMax = 4
 

@@ -91,7 +91,7 @@ extension ShardRollup {
   /// Remembers a node from before a restart. It counts as silent since then until it joins and delivers again. Nodes that
   /// have joined already keep what they know.
   public mutating func restore(_ state: MemberState) {
-    guard memberByID[state.id] == nil, plan.tree.meter(readBy: state.id) == nil,
+    guard memberByID[state.id] == nil, !plan.tree.standsNowhere(state.id),
       members.count < Limits.membersMax, state.counters.count <= Limits.gpusPerMemberMax
     else { return }
     let node = plan.tree.node(state.id)

@@ -1,6 +1,7 @@
 /// IT power of one node at one tick, split by how it is known.
 ///
-/// Best first: the node's own meter; its boards, which carry GPUs and processors, and are counted once each; its GPUs.
+/// Best first: the node's own meter; what the machine's controller says, unless its GPUs or boards alone draw more by
+/// now; its boards, which carry GPUs and processors, and are counted once each; its GPUs.
 /// What the last two leave out is scaled by the model's share, and GPUs that do not answer are assumed to draw what they
 /// drew when all of them last did.
 struct NodePower {
@@ -20,6 +21,10 @@ struct NodePower {
     }
     measured = activity.gpuMilliwatts
     if activity.moduleMilliwatts != RowKernel.absent { measured = max(measured, activity.moduleMilliwatts) }
+    if let machine = member.controllerMilliwatts(at: time) {
+      measured = max(measured, machine)
+      return
+    }
     let node = member.traits.nodeMilliwatts(gpuMilliwatts: activity.gpuMilliwatts)
     scaled = max(0, node &- measured)
     let silentGPUs = Int64(member.gpus) &- activity.gpusWithPower

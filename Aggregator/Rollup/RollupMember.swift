@@ -18,11 +18,13 @@ public enum RowOutcome: Hashable, Sendable {
   case duplicate
 }
 
-/// One node, or one meter, as a shard follows it.
+/// One node, one meter, or one controller, as a shard follows it.
 struct RollupMember: BitwiseCopyable {
   let node: NodeIndex?
   /// The meter whose readings these are; such a member is in no cell.
   let meter: MeterIndex?
+  /// Whether these are a controller's readings of another member's power; such a member is in no cell either.
+  var isController = false
   var program: Int
   var traits: PowerTraits
   var intervalMilliseconds: Int64
@@ -62,6 +64,15 @@ struct RollupMember: BitwiseCopyable {
   /// Tick of those counters, `Int64.min` before the first.
   var counterTick = Int64.min
   var gpus: Int
+  /// Newest power that the machine's controller gave, and the ticks for which it can stand: none before the first.
+  var controllerMilliwatts: Int64 = 0
+  var controllerFrom = Int64.max
+  var controllerUntil = Int64.min
+
+  /// What the machine's controller says of `time`; `nil` when it says nothing of it.
+  func controllerMilliwatts(at time: Int64) -> Int64? {
+    controllerFrom <= time && time < controllerUntil ? controllerMilliwatts : nil
+  }
 
   /// What the member is assumed to draw, that long after it was last heard.
   func estimate(ageMilliseconds: Int64) -> Int64 {

@@ -43,6 +43,10 @@ extension ShardRollup {
   /// The caller has dropped duplicates; rows of one member come in the order of their ticks.
   public mutating func addLate(_ member: MemberNumber, at tick: Tick, row: borrowing Span<Int64>) {
     let position = Int(member.position)
+    if members[position].isController {
+      _ = noteController(position, at: tick.unixMilliseconds, row)
+      return
+    }
     if let meter = members[position].meter { return addLateReading(of: meter, position, at: tick, row) }
     let time = (tick.unixMilliseconds + step - 1).flooredDivision(by: step) * step
     var estimate: Int64 = 0

@@ -3,7 +3,7 @@ public import BongsuModel
 
 extension ShardRollup {
   /// Registers a node, or gives a registered one a new layout. Unknown names are members of `unassigned`; names of meter
-  /// sources feed their meter.
+  /// sources feed their meter, names of controllers their node.
   ///
   /// - Precondition: fewer than ``Limits/membersMax`` members; see ``isFull``.
   public mutating func join(_ id: NodeID, layout: RowLayout) -> MemberNumber {
@@ -27,13 +27,18 @@ extension ShardRollup {
     precondition(!isFull, "\(members.count) members, limit \(Limits.membersMax)")
     let node = plan.tree.node(id)
     let number = MemberNumber(position: Int32(members.count))
-    if node == nil { strangerModels[number.position] = Self.model(of: layout) }
+    if let machine = plan.tree.node(controlledBy: id) {
+      controlled[number.position] = machine
+    } else if node == nil {
+      strangerModels[number.position] = Self.model(of: layout)
+    }
     members.append(
       RollupMember(
         node: node, meter: plan.tree.meter(readBy: id), program: program,
         traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
         intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
         counterBase: counters.count, counterCapacity: gpus, gpus: gpus))
+    members[members.count - 1].isController = controlled[number.position] != nil
     addCounters(Self.gpuKeys(layout))
     memberIDs.append(id)
     memberByID[id] = number

@@ -22,6 +22,8 @@ public struct ShardRollup: Sendable {
   /// Names of the members, apart from what every row touches.
   var memberIDs: [NodeID] = []
   var memberByID: [NodeID: MemberNumber] = [:]
+  /// Whose power each controller reads.
+  var controlled: [Int32: NodeID] = [:]
   /// What nodes outside the fleet file say they are.
   var strangerModels: [Int32: GPUModel] = [:]
   var programs: [RowProgram] = []
@@ -89,6 +91,7 @@ public struct ShardRollup: Sendable {
     let program = members[position].program
     precondition(
       row.count == programs[program].width, "row has \(row.count) values, layout \(programs[program].width)")
+    if members[position].isController { return noteController(position, at: time, row) }
     if members[position].pace != .even { return addPaced(position, at: time, row) }
     guard time > closedThrough else {
       noteSeen(position, time)

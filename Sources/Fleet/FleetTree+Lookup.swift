@@ -21,6 +21,17 @@ extension FleetTree {
   /// The meter whose readings arrive under the name `id`. Takes constant time.
   public func meter(readBy id: NodeID) -> MeterIndex? { meterBySource[id] }
 
+  /// The node whose machine is read under the name `id`, by its controller; `nil` when `id` is no such name, or the fleet
+  /// has a node or a meter's source that is really called so. The node may be one that the fleet does not know.
+  public func node(controlledBy id: NodeID) -> NodeID? {
+    guard let node = id.controlled, nodeByID[id] == nil, meterBySource[id] == nil else { return nil }
+    return node
+  }
+
+  /// Whether what is read under the name `id` is no node, and stands nowhere in the fleet: a meter's source or the
+  /// controller of a node. Its readings are parts of others', never to be added to them.
+  public func standsNowhere(_ id: NodeID) -> Bool { meter(readBy: id) != nil || node(controlledBy: id) != nil }
+
   /// The allocation with this full path. Takes constant time.
   public func allocation(_ path: String) -> AllocationIndex? { allocationByPath[path] }
 

@@ -16,6 +16,18 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
   public var description: String { name }
 
+  /// What follows a node's name in the name of its controller: `r001-n07.bmc` gives the power of `r001-n07`.
+  public static let controllerSuffix = ".bmc"
+
+  /// The name under which this node's controller (BMC) delivers beside its agent; `nil` when that would be too long.
+  public var controller: NodeID? { NodeID(name + Self.controllerSuffix) }
+
+  /// The node that a controller of this name belongs to; `nil` when it is not such a name.
+  public var controlled: NodeID? {
+    guard name.hasSuffix(Self.controllerSuffix) else { return nil }
+    return NodeID(String(name.dropLast(Self.controllerSuffix.count)))
+  }
+
   public static func < (left: NodeID, right: NodeID) -> Bool { left.name < right.name }
 
   private static func isAlphanumeric(_ byte: UInt8) -> Bool {

@@ -146,6 +146,16 @@ struct EndpointTests {
     #expect(reading(named, "r1")?.node == [.nodePower: 2000])
   }
 
+  @Test("beside a node's agent a controller has a name of its own")
+  func besideAgent() async throws {
+    let server = MockServer()
+    redfish(server, [("A", "\"EnvironmentMetrics\": \(link("/redfish/v1/Chassis/A/EnvironmentMetrics"))")])
+    server.set("/redfish/v1/Chassis/A/EnvironmentMetrics", "{\"PowerWatts\": {\"Reading\": 812}}")
+    let (configuration, board) = try await poll(server, "sources:\n  - {redfish: URL, node: r1, beside_agent: true}")
+    #expect(configuration.nodes.map(\.name) == ["r1.bmc"])
+    #expect(reading(board, "r1.bmc")?.node == [.nodePower: 812_000] && reading(board, "r1") == nil)
+  }
+
   @Test("what is no number, or less than nothing, is absent", arguments: ["true", "\"12\"", "null", "-1", "{}", "[1]"])
   func noNumber(value: String) async throws {
     let environment = try JSONDecoder().decode(
@@ -245,6 +255,14 @@ struct FacilityConfigurationTests {
       (
         "sources:\n  - prometheus: http://a\n    series:\n      - {node: m, series: x, metric: bongsu_gpu_power_watts}",
         "f.yaml:4: metric is 'bongsu_gpu_power_watts', expected one of a node"
+      ),
+      (
+        "sources:\n  - {redfish: http://a, node: r1, beside_agent: true, gpus: true}",
+        "f.yaml:2: gpus and beside_agent do not go together"
+      ),
+      (
+        "sources:\n  - {redfish: http://a, beside_agent: true, node: \(String(repeating: "n", count: 60))}",
+        "f.yaml:2: node is 'nnn"
       ),
       (
         "sources:\n  - {redfish: http://a, node: r1, username: u}",

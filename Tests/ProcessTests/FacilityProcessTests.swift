@@ -68,6 +68,74 @@ struct FacilityProcessTests {
     #expect(try await aggregator.ended(within: 15)?.status == 0)
   }
 
+  @Test("a node with an agent gets its machine's power from its controller: measured, in every level, once")
+  func besideAgent() async throws {
+    let site = try Site()
+    try await site.startAggregator(secure: true)
+    let pages = try Pages(site.folder.path + "/bmc")
+    func serve(_ path: String, _ json: String) throws {
+      let file = "\(pages.folder)/redfish/v1/\(path)"
+      try FileManager.default.createDirectory(
+        atPath: (file as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      try json.write(toFile: file, atomically: true, encoding: .utf8)
+    }
+    func link(_ path: String) -> String { "{\"@odata.id\": \"/redfish/v1/\(path)\"}" }
+    try serve("index.html", "{\"Chassis\": \(link("chassis.json"))}")
+    try serve("chassis.json", "{\"Members\": [\(link("self.json"))]}")
+    try serve("self.json", "{\"Id\": \"Self\", \"EnvironmentMetrics\": \(link("metrics.json"))}")
+    // More than the GPUs can draw and less than twice that: neither their sum nor a sum of both.
+    try serve("metrics.json", "{\"PowerWatts\": {\"Reading\": 7777.5}}")
+    let file = "\(site.folder.path)/facility.yaml"
+    try """
+    state: \(site.folder.path)/facility
+    interval: 1s
+    sources:
+      - {redfish: '\(pages.url)', node: node-1, beside_agent: true}
+    """.write(toFile: file, atomically: true, encoding: .utf8)
+    let agentJoins = try await run(
+      "bongsu-agent",
+      [
+        "join", try await joinString(site.url, patterns: "node-1"), "--node", "node-1", "--state",
+        "\(site.folder.path)/state",
+      ])
+    #expect(agentJoins.status == 0, "\(agentJoins.errors)")
+    // A string for the node does not let its controller in: it cannot come in as another's node.
+    let wrong = try await run(
+      "bongsu-facility-agent", ["join", try await joinString(site.url, patterns: "node-1"), "--config", file])
+    #expect(wrong.status == 1, "\(wrong.errors)")
+    let joined = try await run(
+      "bongsu-facility-agent", ["join", try await joinString(site.url, patterns: "node-1.bmc"), "--config", file])
+    #expect(joined.status == 0, "\(joined.errors)")
+    let agent = try site.agent(
+      ["--source", "simulated:gpus=8,model=H100,seed=1"] + site.keeping, isWitnessed: false)
+    let estimated = "bongsu_power_estimated_watts:sum"
+    let isEstimated = try await eventually(within: 60) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
+    #expect(isEstimated, "\(agent.errors)")
+    let facility = try RunningProgram("bongsu-facility-agent", ["--config", file])
+    let levels = ["rack", "hall", "factory", "nation", "allocation"]
+    let isMeasured = try await eventually(within: 90) {
+      levels.allSatisfy { level in
+        number("sum(\(level):bongsu_power_total_watts:sum)", site.url) == 7777.5
+          && number("sum(\(level):bongsu_power_measured_watts:sum)", site.url) == 7777.5
+      }
+    }
+    let seen = levels.map { number("sum(\($0):bongsu_power_total_watts:sum)", site.url) }
+    #expect(isMeasured, "\(seen)\n\(facility.errors)\n\(site.aggregator?.errors ?? "")")
+    #expect(number("sum(nation:bongsu_gpus:reporting)", site.url) ?? 8 == 8)
+    // Its own series tells where the figure comes from, and stands in no rack.
+    #expect(value(of: "bongsu_node_power_watts{node=\"node-1.bmc\",rack=\"\"}", site.url) == "7777.5")
+    // Without the controller's readings the estimate returns.
+    facility.terminate()
+    #expect(try await facility.ended(within: 60)?.status == 0)
+    let isBack = try await eventually(within: 60) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
+    #expect(isBack)
+    agent.terminate()
+    #expect(try await agent.ended(within: 60)?.status == 0)
+    try await site.stopAggregator()
+  }
+
+  private func number(_ query: String, _ url: String) -> Double? { value(of: query, url).flatMap(Double.init) }
+
   /// Whether it is the sum of the page's GPUs, less what adding in another order changes.
   private func isRecorded(_ watts: String?) -> Bool { abs((watts.flatMap(Double.init) ?? 0) - 583.767) < 1e-6 }
 

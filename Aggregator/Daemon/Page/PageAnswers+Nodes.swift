@@ -14,7 +14,7 @@ extension PageAnswers {
       var strangers: [NodeID] = []
       shard.forEachNode { node in
         guard strangers.count < APILimits.nodesPerFrameMax, fleet.node(node.id) == nil,
-          fleet.meter(readBy: node.id) == nil
+          !fleet.standsNowhere(node.id)
         else { return }
         strangers.append(node.id)
       }
