@@ -62,18 +62,26 @@ struct AgentConfiguration {
   private static let reloading: Set<String> = ["aggregator", "log-level"]
   static let origins = Settings.Origins(variablePrefix: "BONGSU_AGENT_", defaultFile: defaultFile)
 
+  /// Names that settings had in earlier releases, by their present name. Who renames an option enters it here.
+  private static let formerNames: [String: [String]] = [:]
+
   /// Every key of the file.
   static let keys: [SettingKey] = options.filter { !commands.contains($0.name) }.map { option in
     let name = String(option.name.dropFirst(2))
-    return SettingKey(name, isFlag: option.value == nil, repeats: option.repeats, reloads: reloading.contains(name))
+    return SettingKey(
+      name, isFlag: option.value == nil, repeats: option.repeats, formerNames: formerNames[name] ?? [],
+      reloads: reloading.contains(name))
   }
 
-  /// Puts options, variables and file together.
-  init(_ arguments: ArgumentScanner, variables: [String: String] = Settings.environment()) throws {
+  /// Puts options, variables and file together; `warnings` are what is to be said of the options' names.
+  init(
+    _ arguments: ArgumentScanner, variables: [String: String] = Settings.environment(), warnings: [String] = []
+  ) throws {
     var options: [String: [String]] = [:]
     for key in Self.keys { options[key.name] = arguments.values["--" + key.name] }
     let settings = try Settings(
-      keys: Self.keys, options: options, file: arguments.value("--config"), origins: Self.origins, variables: variables)
+      keys: Self.keys, options: options, file: arguments.value("--config"), origins: Self.origins, variables: variables,
+      warnings: warnings)
     self.settings = settings
     let directory = settings.value("state") ?? NodeIdentity.defaultDirectory
     let identity = try NodeIdentity.load(from: directory)

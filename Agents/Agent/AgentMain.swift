@@ -94,9 +94,10 @@ enum AgentMain {
   // MARK: run
 
   private static func run(_ arguments: [String]) throws {
-    let scanned = try ArgumentScanner(arguments, options: AgentConfiguration.options + [DrillLog.option])
+    let renamed = SettingKey.renaming(arguments, keys: AgentConfiguration.keys)
+    let scanned = try ArgumentScanner(renamed.arguments, options: AgentConfiguration.options + [DrillLog.option])
     try refuseOperands(scanned)
-    let configuration = try AgentConfiguration(scanned)
+    let configuration = try AgentConfiguration(scanned, warnings: renamed.warnings)
     // Sources are made before anything starts: a recording that cannot be read ends the agent here.
     let sources = try SourceSet(configuration.sources, interval: configuration.interval)
     if scanned.has("--check-config") { return sayChecked(configuration) }

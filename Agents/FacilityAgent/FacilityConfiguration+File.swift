@@ -17,14 +17,14 @@ extension FacilityConfiguration {
     try self.init(yaml: text, path: path)
   }
 
-  init(yaml text: String, path: String) throws {
+  init(yaml text: String, path: String, formerKeys: [String: [String]] = FacilityConfiguration.formerKeys) throws {
     let document: Yams.Node?
     do {
       document = try Yams.compose(yaml: text)
     } catch {
       throw SettingsError(["\(path): this is no YAML: \(error)"])
     }
-    let problems = Problems(path: path)
+    let problems = Problems(path: path, formerKeys: formerKeys)
     var map = YAMLMapping(document, what: "the file", problems: problems)
     if let value = map.text("state") { state = value }
     if let value = map.text("spool") { spool = value }
@@ -61,6 +61,7 @@ extension FacilityConfiguration {
     }
     check(problems)
     try problems.throwIfAny()
+    warnings = problems.warnings
   }
 
   private func check(_ problems: Problems) {
@@ -188,8 +189,22 @@ extension FacilityConfiguration {
 final class Problems {
   private let path: String
   private var lines: [String] = []
+  /// Old names of keys, by the present ones.
+  private let formerKeys: [String: [String]]
+  /// What is understood and should be changed.
+  private(set) var warnings: [String] = []
 
-  init(path: String) { self.path = path }
+  init(path: String, formerKeys: [String: [String]]) {
+    self.path = path
+    self.formerKeys = formerKeys
+  }
+
+  /// The present name of a key; a warning says when it was written by an old one.
+  func presentName(_ written: String, _ line: Int) -> String {
+    guard let key = formerKeys.first(where: { $0.value.contains(written) })?.key else { return written }
+    warnings.append("\(path):\(line): '\(written)' is called '\(key)' now; the old name is still understood")
+    return key
+  }
 
   var isEmpty: Bool { lines.isEmpty }
 
@@ -215,7 +230,9 @@ struct YAMLMapping {
       return
     }
     for (key, value) in mapping {
-      if let name = key.string, values.updateValue(value, forKey: name) != nil {
+      guard let written = key.string else { continue }
+      let name = problems.presentName(written, key.mark?.line ?? line)
+      if values.updateValue(value, forKey: name) != nil {
         problems.add(key.mark?.line ?? line, "'\(name)' is given twice")
       }
     }

@@ -19,7 +19,11 @@ struct FacilityConfiguration: Sendable {
   var timeout = Duration.seconds(5)
   var logLevel = AgentLog.Level.info
   var endpoints: [Endpoint] = []
+  /// What is understood and should be changed, one line each.
+  var warnings: [String] = []
 
+  /// Names that keys of the file had in earlier releases, by their present name. Who renames a key enters it here.
+  static let formerKeys: [String: [String]] = [:]
   static let defaultFile = "/etc/bongsu/facility-agent.yaml"
   static let endpointsMax = 4096
   static let nodesMax = 4096

@@ -113,6 +113,7 @@ enum FacilityMain {
     let clients = try EndpointClients(configuration)
     if scanned.has("--check-config") {
       blocking { await clients.shutDown() }
+      for warning in configuration.warnings { complain("warning: \(warning)") }
       print(
         "the settings can be used: \(configuration.endpoints.count) endpoints for \(configuration.nodes.count) nodes and "
           + "meters, every \(configuration.interval.milliseconds) ms")
@@ -120,6 +121,7 @@ enum FacilityMain {
     }
     let signals = SignalWait()
     let log = AgentLog(level: configuration.logLevel)
+    for warning in configuration.warnings { log.warning("config", warning) }
     let board = ReadingBoard(endpoints: configuration.endpoints.count)
     let context = try Context(socketsMax: min(65_535, 64 + configuration.nodes.count * 4))
     let limit = DescriptorLimit.raise(toHold: configuration.nodes.count * 8 + configuration.endpoints.count * 2 + 64)
@@ -170,6 +172,7 @@ enum FacilityMain {
         notifier.reloading()
         do {
           let fresh = try Self.configuration(scanned)
+          for warning in fresh.warnings { log.warning("config", warning) }
           log.setLevel(fresh.logLevel)
           let isSame = fresh.endpoints == configuration.endpoints && fresh.interval == configuration.interval
           log.info("config", "log_level is \(fresh.logLevel.name) now; everything else takes a restart")

@@ -120,8 +120,9 @@ struct AggregatorCommand: AsyncParsableCommand {
   static func main() async {
     // Usage errors end with 2, as everywhere in Bongsu; the parser's own choice is 64.
     do {
-      let given = Array(CommandLine.arguments.dropFirst())
-      let settings = try AggregatorSettings.read(given)
+      let (given, warnings) = SettingKey.renaming(
+        Array(CommandLine.arguments.dropFirst()), keys: AggregatorSettings.keys)
+      let settings = try AggregatorSettings.read(given, warnings: warnings)
       var command = try parseAsRoot(AggregatorSettings.arguments(given, completedBy: settings))
       if let command = command as? AggregatorCommand {
         try await command.run(settings, given)

@@ -15,9 +15,14 @@ enum AggregatorSettings {
   /// What a running aggregator takes over when it is told to read its file again.
   static let reloading: Set<String> = ["log-level"]
 
+  /// Names that settings had in earlier releases, by their present name. Who renames an option enters it here.
+  private static let formerNames: [String: [String]] = [:]
+
   /// Every key, in the order of the help text.
   static let keys: [SettingKey] = described.filter { !commands.contains($0.name) }.map {
-    SettingKey($0.name, isFlag: $0.isFlag, repeats: $0.isRepeating, reloads: reloading.contains($0.name))
+    SettingKey(
+      $0.name, isFlag: $0.isFlag, repeats: $0.isRepeating, formerNames: formerNames[$0.name] ?? [],
+      reloads: reloading.contains($0.name))
   }
 
   private struct Described {
@@ -53,10 +58,11 @@ enum AggregatorSettings {
 
   /// What file and environment say, given the command line.
   static func read(
-    _ arguments: [String], variables: [String: String] = Settings.environment()
+    _ arguments: [String], variables: [String: String] = Settings.environment(), warnings: [String] = []
   ) throws(SettingsError) -> Settings {
     try Settings(
-      keys: keys, options: [:], file: file(namedBy: arguments), origins: origins, variables: variables)
+      keys: keys, options: [:], file: file(namedBy: arguments), origins: origins, variables: variables,
+      warnings: warnings)
   }
 
   /// `arguments` with the settings in front of them that they do not set themselves.

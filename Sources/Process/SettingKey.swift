@@ -29,6 +29,26 @@ public struct SettingKey: Hashable, Sendable {
   /// The variables of the names it had before.
   func formerVariables(_ prefix: String) -> [String] { formerNames.map { Self.variable($0, prefix) } }
 
+  /// `arguments` of a command line with the present names of options in place of old ones, and one line of warning for
+  /// each old one. Behind `--` nothing is an option.
+  public static func renaming(_ arguments: [String], keys: [SettingKey]) -> (arguments: [String], warnings: [String]) {
+    var renamed: [String] = []
+    var warnings: [String] = []
+    for (index, argument) in arguments.enumerated() {
+      if argument == "--" { return (renamed + arguments[index...], warnings) }
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard argument.hasPrefix("--"), let written = parts.first?.dropFirst(2),
+        let key = keys.first(where: { $0.formerNames.contains(String(written)) })
+      else {
+        renamed.append(argument)
+        continue
+      }
+      renamed.append("--\(key.name)" + (parts.count > 1 ? "=\(parts[1])" : ""))
+      warnings.append("the option --\(written) is called --\(key.name) now; the old name is still understood")
+    }
+    return (renamed, warnings)
+  }
+
   private static func variable(_ name: String, _ prefix: String) -> String {
     prefix + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
   }

@@ -32,14 +32,16 @@ public struct Settings: Hashable, Sendable {
   ///   - options: values of the command line by name without dashes; flags have one value, `true`.
   ///   - file: what `--config` names.
   ///   - variables: all environment variables.
+  ///   - warnings: what is to be said of the command line.
   public init(
     keys: [SettingKey], options: [String: [String]], file named: String?, origins: Origins,
-    variables: [String: String] = Settings.environment()
+    variables: [String: String] = Settings.environment(), warnings: [String] = []
   ) throws(SettingsError) {
+    self.warnings = warnings
     let path = named ?? variables[origins.variablePrefix + "CONFIG"]
     if let file = try Self.read(path ?? origins.defaultFile, isWanted: path != nil, keys: keys) {
       self.file = path ?? origins.defaultFile
-      warnings = file.warnings
+      self.warnings += file.warnings
       for (name, entries) in file.entries {
         given[name] = Given(values: entries.map(\.value), origin: "\(self.file ?? ""):\(entries[0].line)")
       }

@@ -275,6 +275,30 @@ struct FacilityConfigurationTests {
     #expect(error?.problems.contains { $0.hasPrefix(problem) } == true, "\(error?.description ?? "")")
   }
 
+  @Test("an old name of a key is understood with a warning, wherever it stands; beside the new one it is a problem")
+  func formerKeys() throws {
+    let former = ["node": ["host"], "interval": ["period", "every"], "series": ["metrics"]]
+    func read(_ yaml: String) throws -> FacilityConfiguration {
+      try FacilityConfiguration(yaml: yaml, path: "f.yaml", formerKeys: former)
+    }
+    let old = try read(
+      "every: 2s\nsources:\n  - prometheus: http://a\n    metrics:\n      - {host: m, query: up}\n  - {dcgm: http://b, host: r1}"
+    )
+    #expect(old.interval.milliseconds == 2000 && old.nodes.map(\.name) == ["m", "r1"])
+    #expect(
+      old.warnings == [
+        "f.yaml:1: 'every' is called 'interval' now; the old name is still understood",
+        "f.yaml:4: 'metrics' is called 'series' now; the old name is still understood",
+        "f.yaml:5: 'host' is called 'node' now; the old name is still understood",
+        "f.yaml:6: 'host' is called 'node' now; the old name is still understood",
+      ])
+    #expect(try read("sources:\n  - {dcgm: http://b, node: r1}").warnings.isEmpty)
+    let both = #expect(throws: SettingsError.self) {
+      try read("every: 2s\ninterval: 1s\nsources:\n  - {dcgm: http://b, node: r1}")
+    }
+    #expect(both?.problems == ["f.yaml:2: 'interval' is given twice"])
+  }
+
   @Test("the shape of rows only grows: what an endpoint does not say is absent, not gone")
   func shape() throws {
     var shape = FacilityShape()

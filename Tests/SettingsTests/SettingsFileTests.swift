@@ -77,6 +77,27 @@ struct SettingsFileTests {
       parsed.warnings == ["a.conf:2: '\(name)' is called 'spool-bytes' now; the old name is still understood"])
   }
 
+  @Test(
+    "an old name of an option is understood with a warning, with its value beside or behind it",
+    arguments: [
+      (["--spool-size", "7"], ["--spool-bytes", "7"], ["spool-size"]),
+      (["--node", "a", "--spool-max=a=b"], ["--node", "a", "--spool-bytes=a=b"], ["spool-max"]),
+      (["--spool-size=", "--spool-max"], ["--spool-bytes=", "--spool-bytes"], ["spool-size", "spool-max"]),
+      (["--spool-bytes", "spool-size", "-spool-size"], ["--spool-bytes", "spool-size", "-spool-size"], []),
+      (["--secure", "--", "--spool-size"], ["--secure", "--", "--spool-size"], []),
+      (["--spool-sizes", "--", ""], ["--spool-sizes", "--", ""], []),
+      (["", "=", "--="], ["", "=", "--="], []),
+    ])
+  func formerOption(arguments: [String], expected: [String], old: [String]) throws {
+    let renamed = SettingKey.renaming(arguments, keys: Self.keys)
+    #expect(renamed.arguments == expected)
+    let warnings = old.map { "the option --\($0) is called --spool-bytes now; the old name is still understood" }
+    #expect(renamed.warnings == warnings)
+    let settings = try Settings(
+      keys: Self.keys, options: [:], file: nil, origins: Self.origins, variables: [:], warnings: renamed.warnings)
+    #expect(settings.warnings == warnings)
+  }
+
   @Test("a variable of an old name is understood with a warning, unless the new one is there")
   func formerVariable() throws {
     func settings(_ variables: [String: String]) throws -> Settings {
