@@ -63,7 +63,10 @@ public struct MinuteRollup {
 
   /// Adds all rows of some nodes. Rows from before the minute may be among them: the last of a node that is slower than
   /// the rollup counts until its next one.
-  public mutating func add(_ batch: [NodeRows]) {
+  ///
+  /// Controllers are left out: which batch their node is in does not matter to a minute.
+  public mutating func add(_ all: [NodeRows]) {
+    let batch = all.filter { plan.tree.node(controlledBy: $0.id) == nil }
     var shard = ShardRollup(plan, first: Tick(unixMilliseconds: start + Self.step))
     var states: [NodeID: MemberState] = [:]
     for node in batch {

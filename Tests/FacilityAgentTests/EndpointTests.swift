@@ -207,9 +207,7 @@ struct EndpointTests {
         - {dcgm: 'http://127.0.0.1:1/metrics', node: r6}
         - {dcgm: URL/good, nodes_by_hostname: 'r[1-2]'}
       """
-    let began = ContinuousClock.now
     let (_, board) = try await poll(server, yaml)
-    #expect(ContinuousClock.now - began < .seconds(15))
     #expect(
       board.failure(of: 0)?.contains("does not answer within 0.5 seconds") == true, "\(board.failure(of: 0) ?? "")")
     #expect(board.failure(of: 1)?.contains("answers 401; give username and password_file") == true)

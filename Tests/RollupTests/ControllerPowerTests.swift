@@ -147,6 +147,31 @@ struct ControllerPowerTests {
     #expect(cell.totalMilliwatts(0) == 0 && cell.field(.reportingNodes, 0) == 0)
   }
 
+  @Test("a minute formed from stored rows is the same with a controller's rows among them as without")
+  func minute() {
+    let plan = RollupPlan(SmallFleet.tree)
+    let end = SmallFleet.start.advanced(by: 60, of: .second)
+    func rows(_ name: String, _ layout: RowLayout, every seconds: Int) -> NodeRows {
+      let ticks = stride(from: seconds, through: 60, by: seconds).map { SmallFleet.start.advanced(by: $0, of: .second) }
+      let words = [Int64](repeating: 500_000, count: layout.width * ticks.count)
+      return NodeRows(NodeID(name)!, [.init(layout: layout, ticks: ticks, words: words)])
+    }
+    func formed(_ batch: [NodeRows]) -> (nation: [Int64], nodes: [String], carry: RollupCarry) {
+      var rollup = MinuteRollup(plan, to: end, after: RollupCarry())
+      rollup.add(batch)
+      var levels = LevelRollup(plan)
+      let (minute, carry) = rollup.finish(&levels)
+      let names = minute.nodes.compactMap { $0.labels.first { $0.name == "node" }?.value }
+      return (minute.levels[.nation]?.first?.windows ?? [], names, carry)
+    }
+    let node = rows("east-b-r1-n2", .node(gpus: 8), every: 1)
+    let slow = RowLayout.node(gpus: 0, interval: TickInterval(milliseconds: 10_000)!, hasMeter: true)
+    let without = formed([node])
+    let with = formed([node, rows("east-b-r1-n2.bmc", slow, every: 10)])
+    #expect(!without.nation.isEmpty && with.nation == without.nation)
+    #expect(with.nodes == ["east-b-r1-n2"] && with.carry == without.carry)
+  }
+
   @Test("only names that the fleet does not use itself are controllers'")
   func names() throws {
     let text = SmallFleet.text.replacingOccurrences(of: "{factory}-{hall}-{rack}-n[1-3]", with: "h1.bmc,h1,h2")
