@@ -125,23 +125,33 @@ struct TierKeeperTests {
         #expect(stored["\(prefix)max \(labels)"]?[minute] == powers.max().map { Double($0) / 1000 })
         #expect(stored["\(prefix)min \(labels)"]?[minute] == powers.min().map { Double($0) / 1000 })
       }
-      // A slow node counts at every tick and a fast one by its means, so the nation's samples are not those of the rows.
-      let even = inMinute.filter {
-        $0.layout.interval == .second
-          && TierFleet.tree.node($0.node).map {
-            TierFleet.tree.allocation(of: $0, at: Tick(unixMilliseconds: minute)).position
-          } == TierFleet.tree.allocation("owner")?.position
-      }
-      let powers = readings(.gpuPower, even).sorted()
-      let labels = TierFleet.plan.labels(.allocation, TierFleet.tree.allocation("owner")!.position)
-      guard powers.count > 100, even.allSatisfy({ $0.node.name.hasPrefix("east") }), minute > TierFleet.start + 240_000
-      else {
-        continue
-      }
-      _ = labels
+      try quantiles(minute, rows.all, stored, readings)
     }
     let p99 = stored["minute nation:bongsu_gpu_power_watts:p99 \(TierFleet.plan.labels(.nation, 0))"] ?? [:]
     #expect(p99.count == Self.seconds / 60 && p99.values.allSatisfy { (900...1010).contains($0) }, "\(p99)")
+  }
+
+  /// Compares the quantiles of a minute with the sorted readings, where all of a group come at every tick: a slow node
+  /// counts between its readings and a fast one by its means.
+  private func quantiles(
+    _ minute: Int64, _ rows: [TierRows.Entry], _ stored: [String: [Int64: Double]],
+    _ readings: (MetricID, [TierRows.Entry]) -> [Int64]
+  ) throws {
+    // Until then a fast node belongs to the owner, too.
+    guard minute > TierFleet.start + 240_000 else { return }
+    let owner = try #require(TierFleet.tree.allocation("owner"))
+    let powers = readings(
+      .gpuPower, rows.filter { minute - 60_000 < $0.tick && $0.tick <= minute && $0.node.name.hasPrefix("east-a-r2-") }
+    ).sorted()
+    let labels = TierFleet.plan.labels(.allocation, owner.position)
+    for (name, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
+      let value = stored["minute allocation:bongsu_gpu_power_watts:\(name) \(labels)"]?[minute]
+      guard powers.count > 100 else { continue }
+      let rank = Int(share * Double(powers.count - 1))
+      let (low, high) = (Double(powers[rank]) / 1000, Double(powers[min(rank + 1, powers.count - 1)]) / 1000)
+      #expect(
+        value.map { $0 >= low * 0.99 && $0 <= high * 1.01 } == true, "\(name) of \(powers.count): \(value ?? .nan)")
+    }
   }
 
   @Test(
