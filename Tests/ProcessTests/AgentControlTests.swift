@@ -35,8 +35,8 @@ struct AgentControlTests {
     let began = ContinuousClock.now
     let paused = try await control("pause-gpu", folder.path)
     #expect(paused.status == 0 && paused.output.hasPrefix("paused: "), "\(paused.errors)")
-    // The answer comes once the driver is let go; a second is what the process of the command is given besides.
-    #expect(ContinuousClock.now - began < .seconds(2))
+    // The answer comes once the driver is let go; the rest is what a busy machine takes to run the command.
+    #expect(ContinuousClock.now - began < .seconds(20))
     #expect(!isMapped(library.path, agent), "the library is closed")
     let now = try await status(folder.path)
     #expect(now[source] as? String == "released: released for maintenance")
