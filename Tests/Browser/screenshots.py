@@ -3,7 +3,8 @@
 
 Usage: screenshots.py BINARIES FOLDER [--nodes N] [--seconds S]
 Starts an aggregator and simulated agents of all halls in service, waits S seconds (default 330, so that the courses of five
-minutes are full), then takes each view wide and narrow, light and dark, in English and Korean. Needs Debian's python3-yaml as well.
+minutes are full), then takes each view wide and narrow, light and dark, in English and Korean, and prints how long the nation
+took to appear. Needs Debian's python3-yaml as well.
 """
 import argparse, pathlib, sys, time
 
@@ -15,7 +16,14 @@ import page_test
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VIEWS = {"nation": "#/", "factory": "#/factory/nhn-cloud", "allocation": "#/allocation/msit", "alerts": "#/alerts", "rack": "#/factory/nhn-cloud/a/r012", "node": "#/node/nhn-cloud-a-r012-n1", "query": "#/query?expr=meter:bongsu_demand_watts:forecast15m"}
-LOOKS = [("wide-light-en", 1280, 860, "light", "en"), ("wide-dark-ko", 1280, 860, "dark", "ko"), ("narrow-light-ko", 400, 860, "light", "ko"), ("narrow-dark-en", 400, 860, "dark", "en")]
+LOOKS = [
+    (f"{name}-{theme}-{language}", width, 860, theme, language)
+    for name, width in (("wide", 1280), ("narrow", 400)) for theme in ("light", "dark") for language in ("en", "ko")]
+# Milliseconds from the start of navigation until the first row of a table stands.
+FIRST_VIEW = """
+const done = arguments[arguments.length - 1];
+(function look() { document.querySelector("tbody tr") ? done(performance.now()) : requestAnimationFrame(look); })();
+"""
 
 
 def in_service(text):
@@ -59,6 +67,8 @@ def main():
                 page.execute_script(f"localStorage.setItem('bongsu-language', '{language}'); localStorage.setItem('bongsu-theme', '{theme}')")
                 page.get("about:blank")
                 page.get(bongsu.url + "/" + place)
+                if view == "nation":
+                    print(f"{look}: first view after {page.execute_async_script(FIRST_VIEW):.0f} ms", flush=True)
                 time.sleep(4)
                 if view == "alerts":
                     page.execute_script("document.querySelector('details summary')?.click()")
