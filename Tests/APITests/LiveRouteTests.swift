@@ -153,7 +153,10 @@ func watch(_ port: Int, _ query: String, token: String? = nil) async throws -> H
         var seen: [Int64] = []
         for try await chunk in inbound {
           text += String(buffer: chunk)
-          while let start = text.firstRange(of: "{\"t\":"), let end = text[start.upperBound...].firstIndex(of: ",") {
+          // The order of a frame's fields is another in every process.
+          while let start = text.firstRange(of: "\"t\":"),
+            let end = text[start.upperBound...].firstIndex(where: { $0 == "," || $0 == "}" })
+          {
             seen.append(try #require(Int64(text[start.upperBound..<end])))
             text.removeSubrange(text.startIndex..<end)
           }
