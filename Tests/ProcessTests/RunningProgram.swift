@@ -98,17 +98,19 @@ struct StillRunning: Error {
 
 /// A port of the loopback that nobody listens on.
 func freePort() -> UInt16 {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-  defer { close(descriptor) }
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-  var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-  // SAFETY: an address of the size told, for the duration of the calls.
-  unsafe withUnsafeMutablePointer(to: &address) {
-    let general = unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: sockaddr.self)
-    _ = unsafe bind(descriptor, general, length)
-    _ = unsafe getsockname(descriptor, general, &length)
+  while true {
+    // Below those that the kernel gives to outgoing connections, of which many come and go beside.
+    let port = UInt16.random(in: 12_000..<32_000)
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    // SAFETY: an address of the size told, for the duration of the call.
+    let isFree = unsafe withUnsafeMutablePointer(to: &address) {
+      let general = unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: sockaddr.self)
+      return unsafe bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+    }
+    if isFree { return port }
   }
-  return UInt16(bigEndian: address.sin_port)
 }

@@ -68,19 +68,22 @@ public final class PrometheusServer {
 
   /// A port nobody listens on at this moment.
   private static func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    // SAFETY: both calls get the address and size of a sockaddr_in that lives across them.
-    let outcome = unsafe withUnsafeMutablePointer(to: &address) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-        unsafe bind(descriptor, generic, length) == 0 && getsockname(descriptor, generic, &length) == 0
+    // Below those that the kernel gives to outgoing connections, of which many come and go beside.
+    for _ in 0..<1000 {
+      let port = UInt16.random(in: 12_000..<32_000)
+      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      defer { close(descriptor) }
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_port = port.bigEndian
+      // SAFETY: the call gets the address and size of a sockaddr_in that lives across it.
+      let isFree = unsafe withUnsafePointer(to: &address) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+          unsafe bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
       }
+      if isFree { return port }
     }
-    guard outcome else { throw PrometheusClient.Failure(description: "no free port") }
-    return UInt16(bigEndian: address.sin_port)
+    throw PrometheusClient.Failure(description: "no free port")
   }
 }
