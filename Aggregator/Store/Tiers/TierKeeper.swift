@@ -94,7 +94,7 @@ public final class TierKeeper: Sendable {
   private static func next(
     _ newest: Int64?, _ heard: Int64, _ dirty: [TierStore.Dirty], _ closedThrough: Tick?, _ now: Tick, _ floor: Int64
   ) -> Int64? {
-    let closed = (closedThrough?.unixMilliseconds ?? .min).flooredDivision(by: 60_000) * 60_000
+    let closed = closedThrough.map { $0.unixMilliseconds.flooredDivision(by: 60_000) * 60_000 } ?? .min
     guard let newest else {
       guard let first = dirty.first, first.minute <= closed else { return nil }
       return first.minute

@@ -218,6 +218,20 @@ struct TierKeeperTests {
     #expect(different.isEmpty, "seed \(seed): \(different.count) series, \(different.first ?? "")")
   }
 
+  @Test("before the first closed tick after a start nothing new is formed, and what is late is")
+  func nothingClosed() throws {
+    let rows = TierRows(seed: 17, seconds: Self.seconds)
+    let folder = try TemporaryDirectory()
+    let keeper = try Self.keeper(folder.path + "/tiers.sqlite", rows)
+    #expect(try keeper.work(closedThrough: nil, now: Self.later) == 0, "nothing is known yet")
+    try Self.note(keeper, 1, rows.minutes())
+    #expect(try keeper.work(closedThrough: nil, now: Self.later) == 0)
+    try Self.work(keeper)
+    let oldest = try #require(rows.minutes().min())
+    try Self.note(keeper, 2, [oldest])
+    #expect(try keeper.work(closedThrough: nil, now: Self.later) == 1)
+  }
+
   @Test("a flipped byte in a row loses that row, is counted, and is never a number")
   func damage() throws {
     let rows = TierRows(seed: 41, seconds: Self.seconds)
