@@ -27,8 +27,8 @@ struct AgentSurvivalTests {
     next.terminate()
     #expect(try await next.ended(within: 15)?.status == 0)
     let again = try site.agent(source + site.keeping, isWitnessed: false)
+    // Gap records there may be: of the time between two agents, in which nobody sampled.
     #expect(try await site.missing().isEmpty, "\(again.errors)")
-    #expect(try await site.gaps().isEmpty)
   }
 
   @Test("killed with unsent rows it loses what was not on disk yet and no more, and a gap record says so")
