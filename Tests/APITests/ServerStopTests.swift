@@ -6,7 +6,7 @@ import Testing
 @testable import BongsuAPI
 
 @Suite struct ServerStopTests {
-  /// Without ``AcceptedConnection`` a trap ends the process within a few dozen rounds.
+  /// NIO ends the process by a trap when such a connection is dropped unfinished; see ``AcceptedConnection``.
   @Test("connections that arrive at the moment of a stop are closed, and the process goes on")
   func stopWhileAccepting() async throws {
     let fixture = FixtureAggregator()
