@@ -8,6 +8,7 @@ internal import Glibc
 ///
 /// Thread rule: any thread; never taken again by the thread that holds it.
 @safe final class ThreadLock<Value: ~Copyable>: @unchecked Sendable {
+  // `@unchecked Sendable`: the value is touched only while the mutex is held.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var value: Value
 

@@ -62,7 +62,8 @@ public final class TierKeeper: Sendable {
   ///   - closedThrough: the newest closed tick whose rows are on disk and noted; `nil`: nothing new is formed.
   ///   - now: the time by which late rows have waited.
   ///   - minutesMax: how many minutes are formed at most; those that are left come with the next call.
-  /// - Returns: how many minutes were formed; less than `minutesMax`: nothing is left to do for now.
+  /// - Returns: how many minutes were formed; less than `minutesMax`: nothing is left until another minute
+  ///   closes or late rows come.
   @discardableResult
   public func work(closedThrough: Tick?, now: Tick, minutesMax: Int = 8) throws -> Int {
     try state.withLock { state in
