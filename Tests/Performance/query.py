@@ -119,19 +119,37 @@ def start_peers(options, work, first, last, aggregator):
     return peers
 
 
+class Question:
+    """A query. Peers are asked it as it stands, at instants that all of them have; `latest`: we are timed without a
+    time, since ingest goes on here and the newest values are what is meant, and compared at the common instant."""
+
+    def __init__(self, name, path, parameters, is_shared=True, latest=False):
+        self.name, self.path, self.parameters = name, path, parameters
+        self.is_shared, self.latest = is_shared, latest
+
+    def timed(self, is_ours):
+        left_out = "time" if self.latest and is_ours else None
+        return {key: value for key, value in self.parameters.items() if key != left_out}
+
+
 def questions(options, last):
     span = {"start": last - min(300, options.seconds), "end": last, "step": 1}
     by_factory = f"sum by (factory) ({POWER})"
-    questions = [("q1", "/api/v1/query", {"query": by_factory, "time": last}, True),
-                 ("q3", "/api/v1/query", {"query": f"topk(10, {POWER})", "time": last}, True),
-                 ("q4", "/api/v1/query_range",
-                  {"query": f"factory:{POWER}:sum", "start": last - options.seconds, "end": last,
-                   "step": 60 if options.seconds >= 3600 else 5}, False)]
+    topk = f"topk(10, {POWER})"
+    found = [
+        Question("q1", "/api/v1/query", {"query": by_factory, "time": last}, latest=True),
+        Question("q3", "/api/v1/query", {"query": topk, "time": last}, latest=True),
+        Question(
+            "q4", "/api/v1/query_range",
+            {"query": f"factory:{POWER}:sum", "start": last - options.seconds, "end": last,
+             "step": 60 if options.seconds >= 3600 else 5}, is_shared=False)]
     if options.nodes <= EXPORTED_NODES_MAX:
-        questions[1:1] = [
-            ("q2", "/api/v1/query_range", {"query": by_factory} | span, True),
-            ("q2b", "/api/v1/query_range", {"query": f"sum by (factory) (avg_over_time({POWER}[5m]))"} | span, True)]
-    return questions
+        found[1:1] = [
+            Question("q1p", "/api/v1/query", {"query": by_factory, "time": last}),
+            Question("q2", "/api/v1/query_range", {"query": by_factory} | span),
+            Question(
+                "q2b", "/api/v1/query_range", {"query": f"sum by (factory) (avg_over_time({POWER}[5m]))"} | span)]
+    return found
 
 
 def values(body):
@@ -150,24 +168,38 @@ def agree(one, other):
 
 
 def measure(servers, asked, rounds):
-    for name, path, parameters, is_shared in asked:
-        them = servers if is_shared else servers[:1]
-        answers = {server: server.get(path, **parameters) for server in them}
-        times = {server: [] for server in them}
+    print(f"{'':4} {'':16} {'first':>9} {'median':>9} {'worst':>9} ms  {'cpu':>8} ms")
+    for question in asked:
+        ours = servers[0]
+        them = servers if question.is_shared else servers[:1]
+        asks = {server: question.timed(server is ours) for server in them}
+        first, times = {}, {server: [] for server in them}
+        for server in them:
+            # Apart, since whoever keeps what was read once keeps it from here on.
+            first[server] = timed(server, question.path, asks[server])
         processor = {server: processor_seconds(server.process.pid) for server in them}
         for _ in range(rounds):
             for server in them:
-                begin = time.perf_counter()
-                server.get(path, **parameters)
-                times[server].append((time.perf_counter() - begin) * 1000)
-        ours = values(answers[servers[0]])
+                times[server].append(timed(server, question.path, asks[server]))
+        used = {server: processor_seconds(server.process.pid) - processor[server] for server in them}
+        # With nobody to compare with, an instant that has passed would be one more question.
+        compared = question.parameters if len(them) > 1 else asks[ours]
+        answers = {server: server.get(question.path, **compared) for server in them}
+        found = values(answers[ours])
         for server in them:
-            used = (processor_seconds(server.process.pid) - processor[server]) * 1000 / rounds
-            judged = "" if server is servers[0] else "  agrees" if agree(ours, values(answers[server])) else "  DIFFERS"
-            print(f"{name:4} {server.name:16} {statistics.median(times[server]):9.1f} ms  {used:8.1f} cpu ms  "
+            judged = "" if server is ours else "  agrees" if agree(found, values(answers[server])) else "  DIFFERS"
+            print(f"{question.name:4} {server.name:16} {first[server]:9.1f} {statistics.median(times[server]):9.1f} "
+                  f"{max(times[server]):9.1f} ms  {used[server] * 1000 / rounds:8.1f} ms  "
                   f"{len(answers[server]):>9} bytes{judged}", flush=True)
-        if not ours:
-            sys.exit(f"ops/bench query: {name} has no answer")
+        if not found:
+            sys.exit(f"ops/bench query: {question.name} has no answer")
+
+
+def timed(server, path, parameters):
+    """Milliseconds of one answer."""
+    begin = time.perf_counter()
+    server.get(path, **parameters)
+    return (time.perf_counter() - begin) * 1000
 
 
 def main():
