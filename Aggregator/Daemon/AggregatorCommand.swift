@@ -238,7 +238,7 @@ struct AggregatorCommand: AsyncParsableCommand {
         series: series, alerts: runner,
         page: PageAnswers(
           engine: engine, catalogue: catalogue, outlook: { alarms.feed.outlook($0) },
-          energySinceUnixMilliseconds: live.startedUnixMilliseconds),
+          startedUnixMilliseconds: live.startedUnixMilliseconds),
         metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }

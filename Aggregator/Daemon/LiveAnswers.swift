@@ -41,7 +41,7 @@ final class LiveAnswers: LiveSource {
     }
   }
 
-  /// From when energy is counted.
+  /// When the aggregator was started.
   var startedUnixMilliseconds: Int64 { Int64(started.timeIntervalSince1970 * 1000) }
 
   func readyState() -> ReadyState {

@@ -33,7 +33,7 @@ extension LiveAnswers {
     }
     return TopRows(
       closedTickUnixMilliseconds: snapshot.closed.tick.unixMilliseconds,
-      energySinceUnixMilliseconds: startedUnixMilliseconds, rows: rows)
+      energySinceUnixMilliseconds: snapshot.energy.since?.unixMilliseconds, rows: rows)
   }
 
   /// Rows for a cut that no level keeps (a hall's share of an allocation, say): summed from the live rows of its nodes.

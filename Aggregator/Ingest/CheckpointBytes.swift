@@ -4,14 +4,15 @@ internal import BongsuWire
 
 // The bytes of a shard's checkpoint. File, checksum and turns are the store's (Aggregator/Store/FORMAT.md).
 //
-//     ┌─────────┬───────┬────────┬─────────┬──────────┐
-//     │ version │ nodes │ node … │ members │ member … │
-//     │  u8 1   │varint │        │ varint  │          │
-//     └─────────┴───────┴────────┴─────────┴──────────┘
+//     ┌─────────┬───────┬────────┬─────────┬──────────┬──────────────────────────────────────────────┐
+//     │ version │ nodes │ node … │ members │ member … │ tick of the first row that energy was        │
+//     │  u8 3   │varint │        │ varint  │          │ counted of, signed; the least integer: none  │
+//     └─────────┴───────┴────────┴─────────┴──────────┴──────────────────────────────────────────────┘
 //
 // Node: record (varint) · name · agent version · session (`AggregatorSession.encodeCheckpoint`) · layouts (varint), each as
 // its length and its journal entry · live tick · base sequence · base tick · live layout + 1 (0: no row) · the live row
-// as length and payload of a block that stands alone. Nodes are numbered in their order.
+// as length and payload of a block that stands alone · energy as length and `EnergyLedger.state`. Nodes are numbered in
+// their order. Version 2 had no energy.
 //
 // Member: name · GPU model key · first and newest tick, interval, milliwatts, GPUs · tick (0 + 1: none) and milliwatts of
 // the last full reading · counters (varint), each key, tick and millijoules.
@@ -22,7 +23,9 @@ internal import BongsuWire
 
 /// Appends the fields of a checkpoint.
 struct CheckpointWriter {
-  static let version: UInt8 = 2
+  static let version: UInt8 = 3
+  /// The oldest version that can be read.
+  static let versionMin: UInt8 = 2
 
   var bytes: [UInt8] = []
 

@@ -168,9 +168,10 @@ struct ShardParts {
     settings.ackInterval = configuration.ackIntervalMilliseconds
     shard = Shard(
       host: host, events: consumer, commits: commitConsumer, mailbox: mailbox, collector: collector,
-      settings: settings, oldestKept: { keeper?.oldestKept ?? 0 })
+      number: number, settings: settings, oldestKept: { keeper?.oldestKept ?? 0 })
     let records = nextRecord - 1 - (checkpoint?.record ?? 0)
     progress("replaying up to \(records) records of journal \(number + 1) of \(configuration.shards)")
     damage = try shard.replay(disk, log: "journal", limits: limits, after: checkpoint).damage
+    shard.publishRestoredEnergy()
   }
 }

@@ -37,9 +37,7 @@ extension Shard {
       }
       open.lastRecord = host.journal.nextRecord - 1
       if open.nextNode == open.nodeCount {
-        let members = host.rollup.memberStates
-        open.writer.add(count: members.count)
-        for member in members { open.writer.add(member) }
+        writeMembers(to: &open.writer)
         open.isWritten = true
       }
     }
@@ -63,10 +61,15 @@ extension Shard {
     writer.bytes.append(CheckpointWriter.version)
     writer.add(count: sessions.count)
     for index in sessions.indices { write(index, to: &writer) }
+    writeMembers(to: &writer)
+    return ShardCheckpoint(record: record, bytes: writer.bytes)
+  }
+
+  private func writeMembers(to writer: inout CheckpointWriter) {
     let members = host.rollup.memberStates
     writer.add(count: members.count)
     for member in members { writer.add(member) }
-    return ShardCheckpoint(record: record, bytes: writer.bytes)
+    writer.add(signed: host.energy.since?.unixMilliseconds ?? .min)
   }
 
   private func write(_ index: Int, to writer: inout CheckpointWriter) {
@@ -84,12 +87,13 @@ extension Shard {
     writer.add(signed: node.liveTick)
     writer.add(node.journalBase.sequence)
     writer.add(signed: node.journalBase.tick)
-    guard let row = host.packedRow(index) else {
+    if let row = host.packedRow(index) {
+      writer.add(count: node.liveLayout + 1)
+      writer.add(row)
+    } else {
       writer.add(count: 0)
-      return
     }
-    writer.add(count: node.liveLayout + 1)
-    writer.add(row)
+    writer.add(host.energy.state(of: index))
   }
 
   // MARK: Reading
@@ -99,15 +103,22 @@ extension Shard {
   /// - Returns: for each node the last record that is in its state.
   func restore(_ checkpoint: ShardCheckpoint) throws(CheckpointUnreadable) -> [UInt64] {
     var reader = CheckpointReader(checkpoint.bytes)
-    guard try reader.byte() == CheckpointWriter.version else { throw CheckpointUnreadable(offset: 0) }
+    let version = try reader.byte()
+    guard (CheckpointWriter.versionMin...CheckpointWriter.version).contains(version) else {
+      throw CheckpointUnreadable(offset: 0)
+    }
     var records: [UInt64] = []
-    for _ in 0..<(try reader.count(max: checkpoint.bytes.count)) { records.append(try restoreNode(&reader)) }
+    for _ in 0..<(try reader.count(max: checkpoint.bytes.count)) { records.append(try restoreNode(&reader, version)) }
     for _ in 0..<(try reader.count(max: checkpoint.bytes.count)) { host.rollup.restore(try reader.member()) }
+    let since = version >= 3 ? try reader.signed() : .min
+    host.energy.finishRestoring(since: since == .min ? nil : Tick(unixMilliseconds: since))
     guard reader.isAtEnd else { throw CheckpointUnreadable(offset: reader.offset) }
     return records
   }
 
-  private func restoreNode(_ reader: inout CheckpointReader) throws(CheckpointUnreadable) -> UInt64 {
+  private func restoreNode(
+    _ reader: inout CheckpointReader, _ version: UInt8
+  ) throws(CheckpointUnreadable) -> UInt64 {
     let record = try reader.number()
     let index = index(of: try reader.node())
     guard index == sessions.count - 1 else { throw CheckpointUnreadable(offset: reader.offset) }
@@ -120,9 +131,18 @@ extension Shard {
     host.nodes[index].liveTick = try reader.signed()
     host.nodes[index].journalBase = JournalBase(sequence: try reader.number(), tick: try reader.signed())
     let layout = try reader.count(max: WireLimits.layoutNumberMax + 1) - 1
-    guard layout >= 0 else { return record }
-    guard host.restoreRow(try reader.piece(), layout: layout, index) else {
-      throw CheckpointUnreadable(offset: reader.offset)
+    if layout >= 0 {
+      guard host.restoreRow(try reader.piece(), layout: layout, index) else {
+        throw CheckpointUnreadable(offset: reader.offset)
+      }
+    }
+    if version >= 3 {
+      let state = try reader.piece()
+      do throws(PackedIntegersUnreadable) {
+        try host.energy.restore(index, state: state)
+      } catch {
+        throw CheckpointUnreadable(offset: reader.offset - state.count + error.offset)
+      }
     }
     return record
   }

@@ -111,7 +111,7 @@ extension Shard {
 }
 
 extension ShardHost {
-  /// Takes a block of the journal: the live row follows, the rollup does not, since its ticks are over.
+  /// Takes a block of the journal: the live row and the energy follow, the rollup does not, since its ticks are over.
   mutating func replay(_ block: JournalBlock, _ payload: RawSpan, _ index: Int) {
     guard let layout = nodes[index].layoutIndex(block.header.layoutNumber) else {
       counters.undecodedRecords.add()
@@ -127,6 +127,7 @@ extension ShardHost {
       return
     }
     nodes[index].journalBase = base
+    countEnergy(block, index)
     keepNewest(block, index)
   }
 

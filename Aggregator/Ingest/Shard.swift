@@ -25,6 +25,9 @@ final class Shard: @unchecked Sendable {
   private var nodeByConnection: [BongsuWire.ConnectionID: Int] = [:]
   private var frame: LeafFrame
   private let collector: TickCollector
+  private let number: Int
+  /// Energy as of a record that is not on disk yet.
+  private var energyDue: (record: UInt64, sums: EnergyLedger.Sums)?
   private var settings: AggregatorSessionSettings
   /// The first tick that is kept, milliseconds.
   private let oldestKept: @Sendable () -> Int64
@@ -41,7 +44,7 @@ final class Shard: @unchecked Sendable {
   init(
     host: consuming ShardHost, events: consuming MergingConsumer<ShardEvent>,
     commits: consuming RingConsumer<CommitNotice>, mailbox: Mailbox,
-    collector: TickCollector, settings: AggregatorSessionSettings,
+    collector: TickCollector, number: Int, settings: AggregatorSessionSettings,
     oldestKept: @escaping @Sendable () -> Int64 = { 0 }
   ) {
     pool = host.pool
@@ -51,6 +54,7 @@ final class Shard: @unchecked Sendable {
     self.commits = commits
     self.mailbox = mailbox
     self.collector = collector
+    self.number = number
     self.settings = settings
     retentionMax = settings.retention
     self.oldestKept = oldestKept
@@ -75,6 +79,7 @@ final class Shard: @unchecked Sendable {
       let instant = refreshClocks()
       let journalWait = host.journal.handOver(now: host.now)
       closeTicks()
+      publishEnergy()
       sweep(instant)
       let isWriting = advanceCheckpoint()
       if taken > 0 || isWriting { continue }
@@ -155,12 +160,25 @@ final class Shard: @unchecked Sendable {
   }
 
   private func closeTicks() {
+    var hasClosed = false
     while host.rollup.isClosable(now: Tick(unixMilliseconds: host.wall)) {
       host.rollup.close(into: &frame)
       collector.deposit(frame)
+      hasClosed = true
     }
+    if hasClosed, energyDue == nil { energyDue = (host.journal.nextRecord - 1, host.energy.sums) }
     collector.correct(host.rollup.takeLate())
   }
+
+  /// Tells the energy of rows that are on disk: a restart counts them again, and never less than was told.
+  private func publishEnergy() {
+    guard let due = energyDue, host.journal.committed >= due.record else { return }
+    energyDue = nil
+    collector.deposit(due.sums, shard: number)
+  }
+
+  /// Tells the energy that a replay has found. Before ``run()``.
+  func publishRestoredEnergy() { collector.deposit(host.energy.sums, shard: number) }
 
   /// Looks after every session once a second: acknowledgements that are due, silence.
   private func sweep(_ instant: AggregatorInstant) {
@@ -184,6 +202,7 @@ final class Shard: @unchecked Sendable {
     counters.knownNodes.add(-Int64(sessions.count))
     sessions.removeAll()
     host.nodes.removeAll()
+    host.energy = EnergyLedger(host.rollup.plan)
     nodeByName.removeAll()
   }
 

@@ -12,6 +12,8 @@ internal import BongsuWire
 struct ShardHost: AggregatorSessionHost, ~Copyable {
   var nodes: [ShardNode] = []
   var rollup: ShardRollup
+  /// By the nodes' own numbers.
+  var energy: EnergyLedger
   var journal: JournalFeed
   /// The way back to each receiver.
   private let replies: [ReplyLane]
@@ -33,6 +35,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     rollup: consuming ShardRollup, journal: consuming JournalFeed, replies: sending [ReplyLane],
     pool: MessagePool, counters: IngestCounters
   ) {
+    energy = EnergyLedger(rollup.plan)
     self.rollup = rollup
     self.journal = journal
     self.replies = replies
@@ -213,6 +216,7 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     guard let layout = nodes[index].layoutIndex(entry.header.layoutNumber) else { return }
     let shape = nodes[index].layouts[layout].shape
     let member = self.member(index, layout: entry.header.layoutNumber, shape)
+    energy.adopt(index, nodes[index].id, shape.layout, version: nodes[index].layouts[layout].version)
     var scratch: [Int64] = []
     swap(&scratch, &rows)
     defer { swap(&scratch, &rows) }
@@ -223,12 +227,30 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
         let tick = entry.firstTick.unixMilliseconds + Int64(row) * step
         let values = scratch.span.extracting((row * shape.width)..<((row + 1) * shape.width))
         add(member, at: Tick(unixMilliseconds: tick), values)
+        energy.add(index, at: Tick(unixMilliseconds: tick), values)
         nodes[index].rows += 1
         if tick > nodes[index].liveTick { newest = row }
       }
       counters.samples.addAsOnlyWriter(UInt64(part.count * shape.width))
     }
     keep(newest, of: entry, scratch, index)
+  }
+
+  /// Counts the energy of the block decoded last.
+  mutating func countEnergy(_ entry: JournalBlock, _ index: Int) {
+    guard let layout = nodes[index].layoutIndex(entry.header.layoutNumber) else { return }
+    let shape = nodes[index].layouts[layout].shape
+    energy.adopt(index, nodes[index].id, shape.layout, version: nodes[index].layouts[layout].version)
+    var scratch: [Int64] = []
+    swap(&scratch, &rows)
+    defer { swap(&scratch, &rows) }
+    let step = Int64(shape.layout.interval.milliseconds)
+    entry.forEachPart { part in
+      for row in part {
+        let values = scratch.span.extracting((row * shape.width)..<((row + 1) * shape.width))
+        energy.add(index, at: Tick(unixMilliseconds: entry.firstTick.unixMilliseconds + Int64(row) * step), values)
+      }
+    }
   }
 
   /// Makes the newest row of the block decoded last the live one, if it is newer.

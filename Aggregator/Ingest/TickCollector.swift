@@ -25,13 +25,18 @@ final class TickCollector: Sendable {
   private struct State {
     var levels: LevelRollup
     var waiting: [Int64: Waiting] = [:]
+    /// What the shards have told last, and its sum.
+    var sums: [EnergyLedger.Sums?]
     var energy: EnergyTotals
     var newest: RollupSnapshot?
   }
 
   init(plan: RollupPlan, interval: TickInterval = .second, shardCount: Int) {
     self.shardCount = shardCount
-    state = ThreadLock(State(levels: LevelRollup(plan, interval: interval), energy: EnergyTotals(plan)))
+    state = ThreadLock(
+      State(
+        levels: LevelRollup(plan, interval: interval), sums: Array(repeating: nil, count: shardCount),
+        energy: EnergyTotals(plan)))
     recent = RecentTicks(interval: interval)
   }
 
@@ -47,7 +52,6 @@ final class TickCollector: Sendable {
       guard let waiting = state.waiting[tick], waiting.shards == shardCount else { return nil }
       state.waiting[tick] = nil
       let closed = state.levels.close(waiting.frames)
-      state.energy.add(closed)
       let snapshot = RollupSnapshot(closed: closed, energy: state.energy)
       state.newest = snapshot
       recent.add(closed)
@@ -68,13 +72,21 @@ final class TickCollector: Sendable {
           continue
         }
         let correction = state.levels.correction([frame])
-        state.energy.add(correction)
         recent.correct(correction)
       }
       if let newest = state.newest {
         let closed = recent.newest(newest.closed)
         state.newest = RollupSnapshot(closed: closed, energy: state.energy)
       }
+    }
+  }
+
+  /// Takes the energy that one shard's rows have brought so far.
+  func deposit(_ sums: EnergyLedger.Sums, shard: Int) {
+    state.withLock { state in
+      state.sums[shard] = sums
+      state.energy = EnergyTotals(state.levels.plan, state.sums.compactMap(\.self))
+      if let newest = state.newest { state.newest = RollupSnapshot(closed: newest.closed, energy: state.energy) }
     }
   }
 
@@ -101,26 +113,6 @@ final class TickCollector: Sendable {
 /// The totals of one tick on every level, and the energy counted so far.
 public struct RollupSnapshot: Sendable {
   public let closed: ClosedTick
+  /// Of rows that are on disk, so that no restart takes anything from it: may lack what came within the last second.
   public let energy: EnergyTotals
-}
-
-/// GPU energy per group of every level since the aggregator started, millijoules, late rows included.
-public struct EnergyTotals: Sendable {
-  private var totals: [[Int64]]
-
-  init(_ plan: RollupPlan) {
-    totals = RollupLevel.allCases.map { [Int64](repeating: 0, count: plan.groupCount($0)) }
-  }
-
-  /// Energy of group number `group` of `level`.
-  public func millijoules(_ level: RollupLevel, _ group: Int) -> Int64 { totals[level.rawValue][group] }
-
-  mutating func add(_ closed: ClosedTick) {
-    for level in RollupLevel.allCases {
-      let table = closed[level]
-      for group in totals[level.rawValue].indices {
-        totals[level.rawValue][group] &+= table.field(.gpuEnergy, group)
-      }
-    }
-  }
 }

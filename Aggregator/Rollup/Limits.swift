@@ -36,6 +36,10 @@ public enum Limits {
 
   /// Silences of one node over which late rows can still spread energy; that of older ones stays on the row after them.
   public static let energyGapsMax = 4
+  /// How long the running totals of energy wait for rows that belong into such a silence, milliseconds.
+  public static let energyHoleMilliseconds: Int64 = 86_400_000
+  /// Places in which one node has drawn energy, as they are restored.
+  public static let energyPlacesMax = 4096
 
   /// Quarter-hours of a meter that late rows can still change: eight days, longer than late rows are accepted.
   public static let demandIntervalsKept = 8 * 96

@@ -66,7 +66,10 @@ public struct IntegerReader: Sendable {
 
   public mutating func text() throws(PackedIntegersUnreadable) -> String {
     let length = try count(max: bytes.count - offset)
-    guard let text = String(validating: bytes[offset..<(offset + length)], as: UTF8.self) else {
+    // The length itself took bytes.
+    guard length <= bytes.count - offset,
+      let text = String(validating: bytes[offset..<(offset + length)], as: UTF8.self)
+    else {
       throw PackedIntegersUnreadable(offset: offset)
     }
     offset += length

@@ -49,7 +49,6 @@ struct RecentTicksTests {
       #expect(left.factoryPower == right.factoryPower && left.meterPower == right.meterPower)
     }
     #expect(punctual.newest?.closed[.rack] == late.newest?.closed[.rack])
-    #expect(punctual.newest?.energy.millijoules(.nation, 0) == late.newest?.energy.millijoules(.nation, 0))
   }
 
   @Test("a correction of the newest tick reaches the newest tick, racks included")

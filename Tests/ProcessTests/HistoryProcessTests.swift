@@ -33,12 +33,14 @@ struct HistoryProcessTests {
     let energy = ledger.reduce(0) { $0 + ($1["energy_joules"] as? Double ?? 0) }
     #expect(energy > 0)
     #expect(ledger.contains { $0["allocation"] as? String == "samsung" && $0["granted_gpu_hours"] as? Double != nil })
-    fleet.send(SIGKILL)
+    let shown = try #require(Self.runningEnergy(url))
+    #expect(shown.millijoules > 0)
     killed.send(SIGKILL)
+    fleet.send(SIGKILL)
     _ = try await killed.ended(within: 60)
     _ = try await fleet.ended(within: 60)
 
-    // Nobody sends any more: all that is told is of history.
+    // Nobody sends any more: all that is told is of history, and of what was on disk.
     let again = try start()
     let isReady = try await eventually(within: 120) { shellOutput("curl -sf '\(url)/-/ready'") != nil }
     try #require(isReady, "\(again.errors)")
@@ -53,8 +55,24 @@ struct HistoryProcessTests {
     #expect(infos.contains { $0.hasPrefix("nation rollups are read from windows of") }, "\(infos)")
     let after = Self.ledger(url).reduce(0) { $0 + ($1["energy_joules"] as? Double ?? 0) }
     #expect(after >= energy)
+    var running = Self.runningEnergy(url)
+    #expect(
+      try await eventually(within: 60) {
+        running = Self.runningEnergy(url)
+        return running != nil
+      }, "\(again.errors)")
+    #expect(running.map { $0.millijoules >= shown.millijoules && $0.since == shown.since } ?? false)
     again.terminate()
     #expect(try await again.ended(within: 60)?.status == 0)
+  }
+
+  /// The nation's total of energy, and since when it counts.
+  private static func runningEnergy(_ url: String) -> (millijoules: Int, since: Int)? {
+    let top = json("\(url)/api/bongsu/v1/top/nation")
+    guard let row = (top["rows"] as? [[String: Any]])?.first, let joules = row["energy_millijoules"] as? Int,
+      let since = top["energy_since_ms"] as? Int
+    else { return nil }
+    return (joules, since)
   }
 
   private static func parts(_ url: String) -> [[String: Any]] {

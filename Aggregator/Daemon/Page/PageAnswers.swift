@@ -11,7 +11,8 @@ struct PageAnswers: PageSource {
   let catalogue: RollupCatalogue
   /// Where the demand of a meter stands, by number of the meter.
   let outlook: @Sendable (Int) -> DemandMeter.Outlook?
-  let energySinceUnixMilliseconds: Int64
+  /// From when energy is counted where nothing was stored before.
+  let startedUnixMilliseconds: Int64
 
   var plan: RollupPlan { engine.plan }
   var tree: FleetTree { engine.plan.tree }
@@ -82,7 +83,8 @@ struct PageAnswers: PageSource {
   func opening(_ subject: PageGroup, _ scope: PageScope) -> PageOpening {
     var opening = PageOpening(
       version: Release.version, nation: tree.name, zone: tree.timeZone.name, secondsEast: tree.timeZone.secondsEast,
-      energySinceUnixMilliseconds: energySinceUnixMilliseconds, isDemonstration: tree.isDemonstration, subject: subject)
+      energySinceUnixMilliseconds: engine.newest?.energy.since?.unixMilliseconds ?? startedUnixMilliseconds,
+      isDemonstration: tree.isDemonstration, subject: subject)
     opening.scope = scope.scope.texts
     return opening
   }

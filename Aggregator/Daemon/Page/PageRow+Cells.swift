@@ -23,7 +23,7 @@ extension PageRow {
       expected += table.field(.expectedGPUs, group)
       reporting += table.field(.reportingGPUs, group)
       busy += table.field(.busyGPUs, group)
-      kilojoules &+= snapshot.energy.millijoules(cell.level, group) / 1_000_000
+      kilojoules &+= snapshot.energy.joules(cell.level, group) / 1000
       if let hottest = table.gauge(.gpuTemperature, group)?.max {
         hottestDecicelsius = max(hottestDecicelsius ?? hottest, hottest)
       }
