@@ -22,7 +22,14 @@ struct JournalFeed: ~Copyable {
   private var segmentBytes = 0
   private(set) var segment: UInt32 = 1
   private var startsSegment: Bool
+  /// When its first batch was opened, monotonic nanoseconds; `nil` before.
+  private var segmentOpenedAt: Int64?
   private let segmentBytesMax: Int
+
+  /// A segment that has this many bytes ends at this age, for readers begin at the start of one: where few nodes send,
+  /// they would else decode hours to read the last minutes. Bytes, so that small fleets do not fill a folder with files.
+  static let segmentAgeNanoseconds: Int64 = 300_000_000_000
+  static let segmentBytesMin = 4 << 20
 
   init(slots: [JournalBatch], ring: consuming RingProducer<Int32>, nextRecord: UInt64, segmentBytesMax: Int) {
     self.slots = slots
@@ -49,6 +56,7 @@ struct JournalFeed: ~Copyable {
       startsSegment = false
     }
     guard let current else { preconditionFailure("a batch is open") }
+    if segmentOpenedAt == nil { segmentOpenedAt = now }
     let batch = slots[Int(current)]
     let before = batch.byteCount
     batch.append(now: now, body)
@@ -67,8 +75,10 @@ struct JournalFeed: ~Copyable {
     // The ring holds as many as there are slots, so it is never full.
     guard ring.tryPush(slot) else { return 1_000_000 }
     current = nil
-    if segmentBytes >= segmentBytesMax {
+    let isOld = segmentBytes >= Self.segmentBytesMin && now - (segmentOpenedAt ?? now) >= Self.segmentAgeNanoseconds
+    if segmentBytes >= segmentBytesMax || isOld {
       segmentBytes = 0
+      segmentOpenedAt = nil
       segment += 1
       startsSegment = true
     }

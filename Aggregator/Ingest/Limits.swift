@@ -26,7 +26,7 @@ public enum IngestLimits {
   static let receiveBatch = 256
   /// How long a connection whose key was withdrawn stays open for the refusal to leave.
   static let farewellNanoseconds: Int64 = 200_000_000
-  /// Bytes of one journal segment; a new one begins with the batch after.
+  /// Bytes of one journal segment; a new one begins with the batch after. Smaller ones end by their age.
   public static let segmentBytes = 256 << 20
   /// Largest journal record: a frame and the entry's header.
   static let recordBytesMax = 300 << 10

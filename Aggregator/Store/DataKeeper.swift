@@ -165,7 +165,9 @@ public final class DataKeeper: Sendable {
   /// - Parameter access: how it gets at the journals.
   public func rawHistory(_ access: @escaping JournalAccess) -> RawHistory {
     let raw = raw
-    return RawHistory(store: raw.store, journals: journals, progress: { raw.progress }, access: access)
+    return RawHistory(
+      store: raw.store, journals: journals, progress: { raw.progress }, recent: RecentRows(journals: journals),
+      access: access)
   }
 
   // MARK: Start

@@ -10,7 +10,7 @@ public typealias JournalAccess = @Sendable (_ body: (_ committed: [UInt64]) thro
 /// Rows come node by node in the order of names, of each node by tick, each tick once: late rows stand where they belong.
 /// Of each node and hour a visit sees one consistent state. Memory: one run, the wanted columns of a few nodes, and what
 /// the journals have of the visited nodes, bounded by ``StoreLimits/tailWordsMax``; where they have more, they are
-/// read several times.
+/// read several times. Minutes that are asked for again and again are kept in memory (``RecentRows``).
 ///
 ///     chunks of the hour  ──┐ one transaction: chunks and the last record they come from
 ///     rows of the journal ──┴▶ those of later records ─▶ by tick ─▶ runs
@@ -21,14 +21,17 @@ public final class RawHistory: Sendable {
   private let journals: [String]
   private let progress: @Sendable () -> RawProgress
   private let access: JournalAccess
+  private let recent: RecentRows?
 
+  /// - Parameter recent: keeps what is asked for again and again; `nil`: nothing is kept.
   init(
-    store: RawStore, journals: [String], progress: @escaping @Sendable () -> RawProgress,
+    store: RawStore, journals: [String], progress: @escaping @Sendable () -> RawProgress, recent: RecentRows? = nil,
     access: @escaping JournalAccess
   ) {
     self.store = store
     self.journals = journals
     self.progress = progress
+    self.recent = recent
     self.access = access
   }
 
@@ -55,8 +58,32 @@ public final class RawHistory: Sendable {
   ///   throws.
   public func forEachRun(_ selection: RawSelection, _ body: (RawRun) throws -> Bool) throws -> RawLosses {
     var losses = RawLosses()
-    let isOpen = try access { committed in losses = try self.visit(selection, committed, body) }
+    let isOpen = try access { committed in losses = try self.read(selection, committed, body) }
     guard isOpen else { throw StoreError.notOpen }
+    return losses
+  }
+
+  /// Takes the rows from memory where they are, else the long way, and keeps them when it is likely that they are wanted
+  /// again.
+  private func read(
+    _ selection: RawSelection, _ committed: [UInt64], _ body: (RawRun) throws -> Bool
+  ) throws -> RawLosses {
+    guard let recent else { return try visit(selection, committed, body) }
+    if let kept = recent.rows(selection, committed, packed: progress()) {
+      try kept.rows.forEachRun(selection, body)
+      return kept.losses
+    }
+    guard var gathering = recent.gathering(selection) else { return try visit(selection, committed, body) }
+    var open = selection
+    open.ticks = selection.ticks.lowerBound...Limits.tickRange.upperBound
+    let losses = try visit(open, committed) { run in
+      gathering.take(run)
+      guard let wanted = run.clipped(to: selection.ticks) else { return true }
+      let goesOn = try body(wanted)
+      if !goesOn { gathering.giveUp() }
+      return goesOn
+    }
+    recent.keep(gathering, committed, losses)
     return losses
   }
 

@@ -101,10 +101,10 @@ final class RawJournal {
 
   let said = SaidLines()
 
-  func history(_ keeper: RawKeeper) -> RawHistory {
+  func history(_ keeper: RawKeeper, recent: RecentRows? = nil) -> RawHistory {
     let committed = committed
     let progress: @Sendable () -> RawProgress = { keeper.progress }
-    return RawHistory(store: keeper.store, journals: journals, progress: progress) { body in
+    return RawHistory(store: keeper.store, journals: journals, progress: progress, recent: recent) { body in
       try body(committed)
       return true
     }

@@ -12,6 +12,10 @@ struct StoredSeries: Sendable {
   let tree: FleetTree
   private let labels: StoredLabels
 
+  /// Nodes from which on more are read than are wanted: these are other ones at every question, and what is read the same
+  /// way every time is kept in memory.
+  private static let singledOutMax = 64
+
   /// Samples held for one node at a time: a day of all metrics of eight GPUs at one second.
   private static let samplesPerNodeMax = 20_000_000
 
@@ -30,7 +34,8 @@ struct StoredSeries: Sendable {
   ) throws {
     var nodes = LiveNodeFilter(filter, tree)
     guard let ticks = Self.ticks(start, selection.endMilliseconds) else { return }
-    let wanted = nodes.candidates(only: only)
+    let isSingledOut = only.map { $0.count < Self.singledOutMax } ?? true
+    let wanted = nodes.candidates(only: isSingledOut ? only : nil)
     if case .none = wanted { return }
     let raw = RawSelection(ticks: ticks, nodes: wanted.names, metrics: Self.metrics(filter))
     var builder = NodeSeriesBuilder()
@@ -44,6 +49,7 @@ struct StoredSeries: Sendable {
     }
     try reading(selection.annotations) {
       try history.forEachRun(raw) { run in
+        if let only, !isSingledOut, !only.contains(run.node) { return true }
         if current != run.node {
           try flush()
           current = run.node
