@@ -44,8 +44,9 @@ extension Evaluator {
     var merger =
       keepsName || argument.isUniqueWithoutName ? nil : RowMerger(steps: grid.count, refusesEqualLabels: true)
     var row = Array(repeating: Double.absent, count: grid.count)
+    var sliding = grid.count >= SlidingWindow.windowsMin ? SlidingWindow(function: call.function.name) : nil
     try visitWindows(argument) { labels, samples, placement in
-      try fill(&row, samples, placement, scalars, needsResets: needsResets, function)
+      try fill(&row, samples, placement, scalars, needsResets: needsResets, &sliding, function)
       let labels = keepsName ? labels : labels.withoutMetricName
       if merger == nil { return try emit(labels, &row) }
       if row.isAllAbsent { return }
@@ -58,7 +59,7 @@ extension Evaluator {
   /// Moves the window over the samples of one series; both ends only ever move forward.
   private func fill(
     _ row: inout [Double], _ samples: SampleBuffer, _ placement: WindowPlacement, _ scalars: [[Double]],
-    needsResets: Bool, _ function: RangeFunctions.Function
+    needsResets: Bool, _ sliding: inout SlidingWindow?, _ function: RangeFunctions.Function
   ) throws {
     let timestamps = samples.timestamps
     var resets: [Int] = []
@@ -67,6 +68,7 @@ extension Evaluator {
       for index in 1..<values.count where values[index] < values[index - 1] { resets.append(index) }
     }
     var window = SampleWindow(timestamps: timestamps, values: samples.values, resets: resets)
+    sliding?.begin(window.values)
     for step in 0..<grid.count {
       window.end = placement.end(atStep: step, of: grid)
       window.start = window.end &- placement.rangeMilliseconds
@@ -75,6 +77,11 @@ extension Evaluator {
       while window.lower < window.upper, timestamps[window.lower] < earliest { window.lower += 1 }
       if window.count == 0 {
         row[step] = .absent
+        continue
+      }
+      if let value = sliding?.value(window.lower, window.upper) {
+        try run.read(samples: 1)
+        row[step] = value
         continue
       }
       try run.read(samples: window.count)
@@ -92,8 +99,9 @@ extension Evaluator {
     let argument = call.arguments[0]
     if isOverTime {
       var present = Array(repeating: Double.absent, count: grid.count)
+      var none: SlidingWindow?
       try visitWindows(argument) { _, samples, placement in
-        try fill(&present, samples, placement, [], needsResets: false) { _ in 1 }
+        try fill(&present, samples, placement, [], needsResets: false, &none) { _ in 1 }
         for step in 0..<grid.count where !present[step].isAbsent { row[step] = .absent }
       }
     } else {

@@ -5,6 +5,11 @@ public enum FloatText {
   /// Shortest decimal digits that read back as the same number, without an exponent: `'f', -1`.
   public static func plain(_ value: Double) -> String {
     if let special = special(value) { return special }
+    // Between those limits the language writes the same digits, and ".0" behind whole numbers.
+    if value.magnitude >= 1e-3, value.magnitude < 1e15 {
+      let text = value.description
+      return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
     let (isNegative, digits, point) = shortestDigits(value)
     return (isNegative ? "-" : "") + positional(digits, point: point)
   }

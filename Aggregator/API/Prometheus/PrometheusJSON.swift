@@ -7,36 +7,36 @@ internal import NIOCore
 /// Writes answers in the Prometheus envelope, by hand: an answer may have millions of numbers, and each is text in
 /// quotes in the notation of Go.
 struct PrometheusJSON {
-  private(set) var text = "{\"status\":\"success\",\"data\":"
+  private var bytes = Array("{\"status\":\"success\",\"data\":".utf8)
 
   /// The finished answer.
   consuming func response(_ annotations: SeriesAnnotations? = nil) -> Response {
     for (name, texts) in [("infos", annotations?.infos ?? []), ("warnings", annotations?.warnings ?? [])]
     where !texts.isEmpty {
-      text += ",\"\(name)\":"
+      put(",\"\(name)\":")
       append(texts)
     }
-    text += "}\n"
-    return Self.response(text, status: .ok)
+    put("}\n")
+    return Self.response(bytes, status: .ok)
   }
 
   /// A refusal.
   static func response(_ error: PrometheusError) -> Response {
     var json = PrometheusJSON()
-    json.text = "{\"status\":\"error\",\"errorType\":"
+    json.bytes = Array("{\"status\":\"error\",\"errorType\":".utf8)
     json.append(error.kind.rawValue)
-    json.text += ",\"error\":"
+    json.put(",\"error\":")
     json.append(error.message)
-    json.text += "}\n"
-    var answer = response(json.text, status: HTTPResponse.Status(code: error.kind.statusCode))
+    json.put("}\n")
+    var answer = response(json.bytes, status: HTTPResponse.Status(code: error.kind.statusCode))
     if error.kind == .unavailable { answer.headers[.retryAfter] = "\(APILimits.retryAfterSeconds)" }
     return answer
   }
 
-  private static func response(_ text: String, status: HTTPResponse.Status) -> Response {
+  private static func response(_ bytes: [UInt8], status: HTTPResponse.Status) -> Response {
     Response(
       status: status, headers: [.contentType: "application/json"],
-      body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 
   /// The answer at one instant.
@@ -47,39 +47,41 @@ struct PrometheusJSON {
       point(milliseconds, value)
     case .string(let string):
       open("string")
-      text += "[\(Self.seconds(milliseconds)),"
+      put("[")
+      putSeconds(milliseconds)
+      put(",")
       append(string)
-      text += "]"
+      put("]")
     case .vector(let samples):
       open("vector")
       list(samples) { json, sample in
-        json.text += "{\"metric\":"
+        json.put("{\"metric\":")
         json.append(sample.labels)
-        json.text += ",\"value\":"
+        json.put(",\"value\":")
         json.point(milliseconds, sample.value)
-        json.text += "}"
+        json.put("}")
       }
     case .matrix(let series):
       append(series)
       return
     }
-    text += "}"
+    put("}")
   }
 
   /// The answer over a range.
   mutating func append(_ series: [RangeSeries]) {
     open("matrix")
     list(series) { json, series in
-      json.text += "{\"metric\":"
+      json.put("{\"metric\":")
       json.append(series.labels)
-      json.text += ",\"values\":["
+      json.put(",\"values\":[")
       for index in 0..<series.samples.count {
-        if index > 0 { json.text += "," }
+        if index > 0 { json.put(",") }
         json.point(series.samples.timestamps[index], series.samples.values[index])
       }
-      json.text += "]}"
+      json.put("]}")
     }
-    text += "}"
+    put("}")
   }
 
   /// Label sets, for `series`.
@@ -99,94 +101,147 @@ struct PrometheusJSON {
   mutating func append(_ facts: SeriesStatistics, limit: Int) {
     let newest = facts.series > 0 ? facts.newest : 0
     let oldest = facts.series > 0 ? facts.oldest : 0
-    text +=
+    put(
       "{\"headStats\":{\"numSeries\":\(facts.series),\"numLabelPairs\":\(facts.values.values.reduce(0) { $0 + $1.count })"
-    text += ",\"minTime\":\(oldest),\"maxTime\":\(newest)}"
+    )
+    put(",\"minTime\":\(oldest),\"maxTime\":\(newest)}")
     for (name, counts) in [
       ("seriesCountByMetricName", facts.byMetric), ("labelValueCountByLabelName", facts.values.mapValues(\.count)),
     ] {
-      text += ",\"\(name)\":"
+      put(",\"\(name)\":")
       list(SeriesStatistics.largest(counts, limit)) { json, count in
-        json.text += "{\"name\":"
+        json.put("{\"name\":")
         json.append(count.name)
-        json.text += ",\"value\":\(count.value)}"
+        json.put(",\"value\":\(count.value)}")
       }
     }
-    text += "}"
+    put("}")
   }
 
   /// An object of texts, members in order of names.
   mutating func append(_ members: [(name: String, value: String)]) {
-    text += "{"
+    put("{")
     for (index, member) in members.enumerated() {
-      if index > 0 { text += "," }
+      if index > 0 { put(",") }
       append(member.name)
-      text += ":"
+      put(":")
       append(member.value)
     }
-    text += "}"
+    put("}")
   }
 
   /// What is known of metrics, by name.
   mutating func append(_ metadata: [MetricMetadata]) {
-    text += "{"
+    put("{")
     for (index, entry) in metadata.enumerated() {
-      if index > 0 { text += "," }
+      if index > 0 { put(",") }
       append(entry.name)
-      text += ":["
+      put(":[")
       append([("type", entry.kind.rawValue), ("help", entry.help), ("unit", entry.unit)])
-      text += "]"
+      put("]")
     }
-    text += "}"
+    put("}")
   }
 
   private mutating func open(_ type: String) {
-    text += "{\"resultType\":\"\(type)\",\"result\":"
+    put("{\"resultType\":\"\(type)\",\"result\":")
   }
 
   private mutating func append(_ labels: LabelSet) {
-    append(labels.allLabels.map { ($0.name, $0.value) })
+    put("{")
+    for (index, label) in labels.allLabels.enumerated() {
+      if index > 0 { put(",") }
+      append(label.name)
+      put(":")
+      append(label.value)
+    }
+    put("}")
   }
 
   private mutating func point(_ milliseconds: Int64, _ value: Double) {
-    text += "[\(Self.seconds(milliseconds)),\"\(Self.number(value))\"]"
+    put("[")
+    putSeconds(milliseconds)
+    put(",\"")
+    putNumber(value)
+    put("\"]")
   }
 
   private mutating func list<Element>(_ elements: [Element], _ write: (inout PrometheusJSON, Element) -> Void) {
-    text += "["
+    put("[")
     for (index, element) in elements.enumerated() {
-      if index > 0 { text += "," }
+      if index > 0 { put(",") }
       write(&self, element)
     }
-    text += "]"
+    put("]")
   }
+
+  private mutating func put(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
   /// A JSON string.
   private mutating func append(_ string: String) {
-    text += "\""
-    for scalar in string.unicodeScalars {
-      switch scalar {
-      case "\"": text += "\\\""
-      case "\\": text += "\\\\"
-      case "\n": text += "\\n"
-      case "\r": text += "\\r"
-      case "\t": text += "\\t"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        text += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-      default: text.unicodeScalars.append(scalar)
-      }
+    put("\"")
+    if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C }) {
+      put(string)
+    } else {
+      appendEscaped(string)
     }
-    text += "\""
+    put("\"")
   }
 
+  private mutating func appendEscaped(_ string: String) {
+    for byte in string.utf8 {
+      switch byte {
+      case 0x22: put("\\\"")
+      case 0x5C: put("\\\\")
+      case 0x0A: put("\\n")
+      case 0x0D: put("\\r")
+      case 0x09: put("\\t")
+      case 0..<0x20:
+        let digits = String(byte, radix: 16)
+        put("\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits)
+      default: bytes.append(byte)
+      }
+    }
+  }
+
+  // MARK: numbers
+
   /// Seconds, with three digits behind the point unless they are whole.
-  static func seconds(_ milliseconds: Int64) -> String {
-    let fraction = Int(milliseconds.magnitude % 1000)
-    let whole = (milliseconds < 0 ? "-" : "") + String(milliseconds.magnitude / 1000)
-    guard fraction != 0 else { return whole }
-    let digits = String(fraction)
-    return "\(whole).\(String(repeating: "0", count: 3 - digits.utf8.count))\(digits)"
+  private mutating func putSeconds(_ milliseconds: Int64) {
+    if milliseconds < 0 { put("-") }
+    putDigits(milliseconds.magnitude / 1000)
+    let fraction = milliseconds.magnitude % 1000
+    if fraction != 0 { putThousandths(fraction, keepsZeros: true) }
+  }
+
+  private mutating func putNumber(_ value: Double) {
+    // Readings are whole thousandths. Below 10^15 of them no two have the same number, so there is no shorter text.
+    let thousandths = value * 1000
+    if thousandths.magnitude < 1e15, thousandths.rounded() / 1000 == value {
+      let count = UInt64(thousandths.rounded().magnitude)
+      if value.sign == .minus { put("-") }
+      putDigits(count / 1000)
+      if count % 1000 != 0 { putThousandths(count % 1000, keepsZeros: false) }
+      return
+    }
+    put(Self.number(value))
+  }
+
+  private mutating func putDigits(_ number: UInt64) {
+    var divisor: UInt64 = 1
+    while number / divisor >= 10 { divisor *= 10 }
+    while divisor > 0 {
+      bytes.append(0x30 + UInt8(number / divisor % 10))
+      divisor /= 10
+    }
+  }
+
+  private mutating func putThousandths(_ number: UInt64, keepsZeros: Bool) {
+    let digits = (UInt8(number / 100), UInt8(number / 10 % 10), UInt8(number % 10))
+    put(".")
+    bytes.append(0x30 + digits.0)
+    if keepsZeros || digits.1 != 0 || digits.2 != 0 { bytes.append(0x30 + digits.1) }
+    if keepsZeros || digits.2 != 0 { bytes.append(0x30 + digits.2) }
   }
 
   /// The shortest digits that read back alike, with an exponent below 1e-6 and from 1e21 on, as Prometheus prints them.
