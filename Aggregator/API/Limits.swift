@@ -30,6 +30,8 @@ public enum APILimits {
   /// Bytes of one parameter of a query, and of a form body: expressions that tools generate are long.
   public static let queryParameterBytesMax = 512 * 1024
   public static let queryBodyBytesMax = 1024 * 1024
+  /// Bytes of the text of a refusal, which may repeat what was asked.
+  static let errorBytesMax = 2000
   /// Selectors of one request for series or labels.
   public static let selectorsMax = 64
   /// Series that one federation gives out: more than that is another kind of traffic.

@@ -163,16 +163,27 @@ struct SeriesLabels: Sendable {
   func labels(
     of node: NodeID, _ device: Device, _ allocation: AllocationIndex?
   ) -> [(name: String, value: String)] {
+    (shared(of: node, allocation) + own(of: device)).sorted { $0.name < $1.name }
+  }
+
+  /// The labels that all series of a node have; those without a value are left out.
+  func shared(of node: NodeID, _ allocation: AllocationIndex?) -> [(name: String, value: String)] {
     var all = place(of: node)
     all["allocation"] = allocation.map { tree[$0].path }
-    switch device.scope {
-    case .node: break
-    case .gpu:
-      all["gpu"] = String(device.index)
-      all["uuid"] = device.key
-      all["model"] = device.model
-    case .module: all["module"] = String(device.index)
-    }
-    return all.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    return all.filter { !$0.value.isEmpty }.map { ($0.key, $0.value) }
   }
+
+  /// The labels that tell a node's devices apart: no others than ``ofDevices``. Those without a value are left out.
+  func own(of device: Device) -> [(name: String, value: String)] {
+    let all: [(name: String, value: String)] =
+      switch device.scope {
+      case .node: []
+      case .gpu: [("gpu", String(device.index)), ("model", device.model), ("uuid", device.key)]
+      case .module: [("module", String(device.index))]
+      }
+    return all.filter { !$0.value.isEmpty }
+  }
+
+  /// Labels in which the devices of a node may differ.
+  static let ofDevices = ["gpu", "model", "module", "uuid"]
 }

@@ -120,9 +120,10 @@ extension Evaluator {
     default: return .empty
     }
     var labels: [Label] = []
+    var names: Set<String> = []
     var dropped: Set<String> = []
     for matcher in matchers where matcher.name != Label.metricName {
-      if matcher.comparison == .equal, !labels.contains(where: { $0.name == matcher.name }) {
+      if matcher.comparison == .equal, names.insert(matcher.name).inserted {
         labels.append(Label(name: matcher.name, value: matcher.value))
       } else {
         dropped.insert(matcher.name)

@@ -48,6 +48,14 @@ struct LabelGrouping {
     isExclusion ? set.removing(names).withoutMetricName : set.keeping(names)
   }
 
+  /// Whether all members of a family agree in the chosen labels.
+  func isConstant(in family: LabelFamily) -> Bool {
+    if isExclusion { return family.differing.allSatisfy(excludes) }
+    // The metric name is nobody's label and may differ.
+    return !names.contains(Label.metricName) && !family.differing.contains(where: excludes)
+  }
+
+  /// Whether a label is among the names.
   private func excludes(_ name: String) -> Bool {
     for excluded in names where ByteOrder.areEqual(excluded, name) { return true }
     return false
@@ -64,6 +72,8 @@ struct GroupIndex {
   private var nextInChain: [Int] = []
   /// The group found last: neighbours in a store mostly belong together.
   private var latest = -1
+  /// The family of the series looked at last, when all of it is in the latest group.
+  private var latestFamily: LabelFamily?
 
   init(_ grouping: LabelGrouping) { self.grouping = grouping }
 
@@ -81,6 +91,16 @@ struct GroupIndex {
 
   /// The group of a series, made if there was none.
   mutating func findOrInsert(_ set: LabelSet) -> (group: Int, isNew: Bool) {
+    guard let family = set.family else {
+      latestFamily = nil
+      return look(for: set)
+    }
+    if family === latestFamily { return (latest, false) }
+    latestFamily = grouping.isConstant(in: family) ? family : nil
+    return look(for: set)
+  }
+
+  private mutating func look(for set: LabelSet) -> (group: Int, isNew: Bool) {
     if latest >= 0, grouping.areEqual(representatives[latest], set) { return (latest, false) }
     let hash = grouping.hash(set)
     let first = firstByHash[hash] ?? -1

@@ -7,6 +7,9 @@ public enum QueryLimits {
   /// about 10 KB of stack in a debug build, so this needs 3 MB of the 8 MB that threads have.
   public static let expressionDepthMax = 300
 
+  /// Bytes of an error's text: what was found may be as long as the expression.
+  public static let messageBytesMax = 1000
+
   /// Most steps of a range query, as in Prometheus.
   public static let stepsMax = 11_000
 

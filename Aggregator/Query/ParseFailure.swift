@@ -10,7 +10,7 @@ public struct ParseFailure: Error, Sendable, Hashable, CustomStringConvertible {
   public let column: Int
 
   init(_ message: String, at offset: Int, in source: String) {
-    self.message = message
+    self.message = message.cut(toBytes: QueryLimits.messageBytesMax)
     self.offset = offset
     var line = 1
     var lastBreak = -1
@@ -24,4 +24,14 @@ public struct ParseFailure: Error, Sendable, Hashable, CustomStringConvertible {
 
   /// The failure in Prometheus's form: `1:5: parse error: …`.
   public var description: String { "\(line):\(column): parse error: \(message)" }
+}
+
+extension String {
+  /// The text, or as much of it as fits whole characters into `bytesMax` bytes, marked.
+  package func cut(toBytes bytesMax: Int) -> String {
+    guard utf8.count > bytesMax else { return self }
+    var end = utf8.index(utf8.startIndex, offsetBy: bytesMax)
+    while end > startIndex, end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+    return String(self[..<end]) + "…"
+  }
 }

@@ -374,7 +374,8 @@ public struct Parser {
     if operation.isSetOperator, matching.cardinality == .oneToMany || matching.cardinality == .manyToOne {
       throw failure("no grouping allowed for \(QuotedText.quote(operation.rawValue)) operation", at: position)
     }
-    if matching.isOn, let label = matching.labels.first(where: matching.included.contains) {
+    let included = Set(matching.included)
+    if matching.isOn, let label = matching.labels.first(where: included.contains) {
       throw failure("label \(QuotedText.quote(label)) must not occur in ON and GROUP clause at once", at: position)
     }
     let areVectors = left.type == .instantVector && right.type == .instantVector

@@ -38,7 +38,8 @@ public struct QueryEngine: Sendable {
     -> InstantResult
   {
     let grid = TimeGrid(start: milliseconds, end: milliseconds, step: 1)
-    let evaluator = Evaluator(run: EvaluationRun(source: source, options: options, grid: grid), grid: grid)
+    let run = EvaluationRun(source: source, options: options, grid: grid)
+    let evaluator = Evaluator(run: run, grid: grid)
     switch expression.type {
     case .string:
       guard case .string(let text, _) = expression.unwrapped else { return .string("") }
@@ -61,7 +62,9 @@ public struct QueryEngine: Sendable {
             found.append(timestamp: time, value: samples.values[index])
           }
         }
-        if !found.isEmpty { series.append(RangeSeries(labels: labels, samples: found)) }
+        if found.isEmpty { return }
+        try run.hold(samples: found.count)
+        series.append(RangeSeries(labels: labels, samples: found))
       }
       return .matrix(series.sorted { $0.labels < $1.labels })
     }
@@ -89,7 +92,8 @@ public struct QueryEngine: Sendable {
           + "(?step=XX)")
     }
     let grid = TimeGrid(start: start, end: end, step: step)
-    let evaluator = Evaluator(run: EvaluationRun(source: source, options: options, grid: grid), grid: grid)
+    let run = EvaluationRun(source: source, options: options, grid: grid)
+    let evaluator = Evaluator(run: run, grid: grid)
     if expression.type == .scalar {
       let values = try evaluator.scalar(expression)
       return [RangeSeries(labels: .empty, samples: grid.samples(of: values))]
@@ -97,7 +101,9 @@ public struct QueryEngine: Sendable {
     var result: [RangeSeries] = []
     try evaluator.stream(expression) { labels, row in
       let samples = grid.samples(of: row)
-      if !samples.isEmpty { result.append(RangeSeries(labels: labels, samples: samples)) }
+      if samples.isEmpty { return }
+      try run.hold(samples: samples.count)
+      result.append(RangeSeries(labels: labels, samples: samples))
     }
     return result.sorted { $0.labels < $1.labels }
   }

@@ -12,6 +12,15 @@ public struct Label: Sendable, Hashable {
   public static let metricName = "__name__"
 }
 
+/// Marks label sets of one make, such as those of the devices of one node: they differ in the named labels at most, and in
+/// the metric name. Whoever groups by others need not look at each of them.
+public final class LabelFamily: Sendable {
+  /// Labels in which members may differ.
+  public let differing: [String]
+
+  public init(differing: [String]) { self.differing = differing }
+}
+
 /// What identifies a series: a metric name and labels, sorted by name, without empty values.
 ///
 /// The metric name is kept beside the other labels, so that the fourteen metrics of one GPU share one allocation, and
@@ -22,9 +31,11 @@ public struct LabelSet: Sendable {
   private final class Storage: Sendable {
     let labels: [Label]
     let hash: UInt64
+    let family: LabelFamily?
 
-    init(sorted labels: [Label]) {
+    init(sorted labels: [Label], family: LabelFamily? = nil) {
       self.labels = labels
+      self.family = family
       var hash: UInt64 = 0x9E37_79B9_7F4A_7C15
       for label in labels {
         hash = ByteOrder.mix(hash, ByteOrder.hash(label.name))
@@ -60,7 +71,9 @@ public struct LabelSet: Sendable {
   }
 
   /// Builds a set from a metric name and the other labels in any order; see `init(_:)`.
-  public init(metricName: String, labels: [Label]) {
+  ///
+  /// - Parameter family: whoever else gets the same one has the same labels, but for those that the family names.
+  public init(metricName: String, labels: [Label], family: LabelFamily? = nil) {
     var sorted = labels
     if !Self.isStrictlySorted(labels) {
       // The sort is stable, so that the last of several equal names stays the last.
@@ -74,8 +87,11 @@ public struct LabelSet: Sendable {
       sorted = unique
     }
     if sorted.contains(where: { $0.value.isEmpty }) { sorted.removeAll { $0.value.isEmpty } }
-    self.init(metricName: metricName, storage: sorted.isEmpty ? .empty : Storage(sorted: sorted))
+    self.init(metricName: metricName, storage: sorted.isEmpty ? .empty : Storage(sorted: sorted, family: family))
   }
+
+  /// The family that the set was made with. Sets made from this one have none, unless only the metric name changed.
+  public var family: LabelFamily? { storage.family }
 
   /// The labels other than the metric name, sorted by name.
   public var labelsWithoutName: [Label] { storage.labels }

@@ -26,7 +26,7 @@ struct PrometheusError: Error, Hashable {
 
   init(_ kind: Kind, _ message: String) {
     self.kind = kind
-    self.message = message
+    self.message = message.cut(toBytes: APILimits.errorBytesMax)
   }
 
   /// A parameter that cannot be used.

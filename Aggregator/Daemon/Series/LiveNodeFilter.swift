@@ -28,7 +28,7 @@ struct LiveNodeFilter {
 
   /// Labels of live series.
   static let place: Set<String> = ["factory", "hall", "rack"]
-  static let ofDevices: Set<String> = ["gpu", "uuid", "model", "module"]
+  static let ofDevices = Set(SeriesLabels.ofDevices)
 
   init(_ filter: SeriesFilter, _ tree: FleetTree) {
     self.filter = filter

@@ -28,11 +28,13 @@ final class LiveNodeLabels: Sendable {
     allocation = place?.allocation
     (from, until) = tree.node(id).map { tree.membershipSpan(of: $0, at: tick) } ?? (Tick.first, Tick.last)
     let allocation = place?.allocation
+    // Made once for all devices: a nation has 300,000 of them.
+    let family = LabelFamily(differing: SeriesLabels.ofDevices)
+    let shared = labels.shared(of: id, allocation).map { Label(name: $0.name, value: $0.value) }
     sets = DeviceScope.allCases.map { scope in
       layout.devices(in: scope).map { device in
-        LabelSet(
-          metricName: "",
-          labels: labels.labels(of: id, device, allocation).map { Label(name: $0.name, value: $0.value) })
+        let own = labels.own(of: device).map { Label(name: $0.name, value: $0.value) }
+        return LabelSet(metricName: "", labels: shared + own, family: family)
       }
     }
   }

@@ -38,6 +38,8 @@ struct LiveQuestion: Sendable {
 
   func answer(_ shard: ShardView, from first: Int) -> LiveAnswer {
     var answer = LiveAnswer()
+    // Where the metric was in the row before: nodes of a fleet mostly have the same columns.
+    var place = 0
     let end = min(first + Self.nodesPerTurn, shard.nodeCount)
     answer.next = end < shard.nodeCount ? end : nil
     for number in first..<max(first, end) where number >= wanted.count || wanted[number] {
@@ -47,12 +49,12 @@ struct LiveQuestion: Sendable {
           LiveDirectory.News(
             number: number, id: row.id, layout: row.layout, layoutVersion: row.layoutVersion, tick: row.tick))
       }
-      copy(row, number, to: &answer)
+      copy(row, number, &place, to: &answer)
     }
     return answer
   }
 
-  private func copy(_ row: LiveRow, _ number: Int, to answer: inout LiveAnswer) {
+  private func copy(_ row: LiveRow, _ number: Int, _ place: inout Int, to answer: inout LiveAnswer) {
     func add(_ column: Int, _ range: Range<Int>) {
       answer.rows.append(
         LiveAnswer.Row(
@@ -63,6 +65,14 @@ struct LiveQuestion: Sendable {
     switch columns {
     case .none: add(-1, 0..<0)
     case .all: add(-1, 0..<row.layout.width)
+    case .some(let metrics) where metrics.count == 1 && metrics[0].id != nil:
+      // A number stands for one column.
+      let columns = row.layout.columns
+      if place >= columns.count || !metrics[0].isMeant(by: columns[place]) {
+        guard let found = columns.firstIndex(where: { metrics[0].isMeant(by: $0) }) else { return }
+        place = found
+      }
+      add(place, row.layout.range(of: place))
     case .some(let metrics):
       for (column, metric) in row.layout.columns.enumerated() where metrics.contains(where: { $0.isMeant(by: metric) })
       {

@@ -62,6 +62,7 @@ struct NodeSeriesBuilder {
     var buffer = SampleBuffer()
     swap(&buffer, &buffers[position])
     defer { swap(&buffer, &buffers[position]) }
+    if buffer.isEmpty { buffer.reserve(ticks.count + 1) }
     var last = isOpen[position] ? buffer.timestamps.last ?? .max : .max
     for index in ticks {
       guard let reading = SampleValue(bits: words[base + index]).reading else { continue }
