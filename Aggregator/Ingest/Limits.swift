@@ -37,6 +37,10 @@ public enum IngestLimits {
   /// How long the keeper waits for a shard's checkpoint before it goes on without, milliseconds.
   static let checkpointPatienceMilliseconds: Int64 = 10_000
 
+  /// Rows that the live table keeps of each node beside the newest, so that questions about the newest closed tick, which
+  /// lies behind it, need no storage: 1 KB each.
+  static let earlierRows = 3
+
   /// Ticks kept in memory for questions about now: five minutes at 1 s.
   public static let recentTicksMax = 300
   /// Bytes that they may take. A nation of 10 factories, 60 halls and 40 allocations needs 0.1 MB a tick.

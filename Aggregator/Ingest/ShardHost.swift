@@ -28,8 +28,9 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
   var decoder = BlockDecoder()
   var encoder = BlockEncoder()
   var connectedCount = 0
-  /// Layouts announced so far, for their versions.
+  /// Layouts announced so far, for their versions, and the newest one's shape.
   private var layoutsAnnounced: UInt32 = 0
+  private var newestShape: BlockShape?
 
   init(
     rollup: consuming ShardRollup, journal: consuming JournalFeed, replies: sending [ReplyLane],
@@ -95,10 +96,12 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     }
     if nodes[index].layouts.count >= WireLimits.layoutsMax { nodes[index].layouts.removeFirst() }
     layoutsAnnounced &+= 1
+    let shape = BlockShape(announcement.layout, like: newestShape)
+    newestShape = shape
     nodes[index].layouts.append(
       ShardNode.Layout(
-        announcement: announcement, stream: stream, shape: BlockShape(announcement.layout), version: layoutsAnnounced,
-        journalSegment: 0))
+        announcement: announcement, stream: stream, shape: shape, version: layoutsAnnounced, journalSegment: 0))
+    nodes[index].forgetEarlier()
     // A number with a new meaning makes what was remembered of the old one worthless.
     if nodes[index].liveLayout == announcement.number {
       nodes[index].liveLayout = -1
@@ -221,7 +224,6 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     swap(&scratch, &rows)
     defer { swap(&scratch, &rows) }
     let step = Int64(shape.layout.interval.milliseconds)
-    var newest = -1
     entry.forEachPart { part in
       for row in part {
         let tick = entry.firstTick.unixMilliseconds + Int64(row) * step
@@ -229,11 +231,10 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
         add(member, at: Tick(unixMilliseconds: tick), values)
         energy.add(index, at: Tick(unixMilliseconds: tick), values)
         nodes[index].rows += 1
-        if tick > nodes[index].liveTick { newest = row }
+        if tick > nodes[index].liveTick { keep(row, of: entry, scratch, index) } else { nodes[index].miss(tick) }
       }
       counters.samples.addAsOnlyWriter(UInt64(part.count * shape.width))
     }
-    keep(newest, of: entry, scratch, index)
   }
 
   /// Counts the energy of the block decoded last.
@@ -266,16 +267,15 @@ struct ShardHost: AggregatorSessionHost, ~Copyable {
     swap(&scratch, &rows)
     defer { swap(&scratch, &rows) }
     keep(newest, of: entry, scratch, index)
+    nodes[index].forgetEarlier()
   }
 
   private mutating func keep(_ row: Int, of entry: JournalBlock, _ scratch: borrowing [Int64], _ index: Int) {
     guard row >= 0, let layout = nodes[index].layoutIndex(entry.header.layoutNumber) else { return }
     let shape = nodes[index].layouts[layout].shape
-    let step = Int64(shape.layout.interval.milliseconds)
-    nodes[index].liveTick = entry.firstTick.unixMilliseconds + Int64(row) * step
-    nodes[index].liveLayout = entry.header.layoutNumber
-    nodes[index].row.removeAll(keepingCapacity: true)
-    nodes[index].row.append(contentsOf: scratch[(row * shape.width)..<((row + 1) * shape.width)])
+    let tick = entry.firstTick.unixMilliseconds + Int64(row) * Int64(shape.layout.interval.milliseconds)
+    nodes[index].keep(
+      scratch[(row * shape.width)..<((row + 1) * shape.width)], at: tick, layout: entry.header.layoutNumber)
   }
 
   private mutating func member(_ index: Int, layout number: Int, _ shape: BlockShape) -> MemberNumber {

@@ -26,13 +26,21 @@ public struct ShardView {
   /// The newest row of node number `number`; `nil` before the first, and while a changed layout has no row yet.
   ///
   /// Must not outlive the question: the shard would have to copy what it writes next.
-  public func row(_ number: Int) -> LiveRow? { shard.withNode(number: number) { LiveRow($0) } }
+  ///
+  /// - Parameter through: the newest one up to this tick is wanted. The few rows before the newest are kept; where none
+  ///   of them will do, the newest of all is given.
+  public func row(_ number: Int, through: Tick? = nil) -> LiveRow? {
+    shard.withNode(number: number) { node in
+      guard let through, node.liveTick > through.unixMilliseconds else { return LiveRow(node) }
+      return LiveRow(node, through: through.unixMilliseconds) ?? LiveRow(node)
+    }
+  }
 
   /// Records received and not on disk yet.
   public var pendingRecords: UInt64 { shard.pendingRecords }
 }
 
-/// The newest row of a node, for questions that read many.
+/// A row of a node, the newest or one of the few before, for questions that read many.
 public struct LiveRow {
   public let id: NodeID
   /// Changes whenever the layout does; above zero.
@@ -51,6 +59,20 @@ public struct LiveRow {
     self.layout = layout.shape.layout
     tick = Tick(unixMilliseconds: node.liveTick)
     values = node.row
+  }
+
+  /// One of the rows before the newest.
+  init?(_ node: borrowing ShardNode, through tick: Int64) {
+    guard let place = node.earlier.lastIndex(where: { $0.tick <= tick }),
+      let index = node.layoutIndex(node.earlier[place].layout)
+    else { return nil }
+    let layout = node.layouts[index]
+    guard node.earlier[place].values.count == layout.shape.width else { return nil }
+    id = node.id
+    layoutVersion = layout.version
+    self.layout = layout.shape.layout
+    self.tick = Tick(unixMilliseconds: node.earlier[place].tick)
+    values = node.earlier[place].values
   }
 }
 

@@ -63,6 +63,13 @@ public struct JournalReplay: ~Copyable {
     }
   }
 
+  /// Lends the whole entry that ``next()`` gave last, as the journal has it.
+  mutating func withEntry<Answer, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Answer
+  ) throws(Failure) -> Answer {
+    try reader.withPayload(body)
+  }
+
   /// Lends the packed rows of the block that ``next()`` gave last; empty for other entries.
   public mutating func withPayload<Answer, Failure: Error>(
     _ body: (RawSpan) throws(Failure) -> Answer

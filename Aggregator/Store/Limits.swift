@@ -26,8 +26,9 @@ public enum StoreLimits {
   /// Samples that ``RawExport/samples(of:in:maximum:)`` may hold at once: 24 bytes each.
   public static let exportSamplesMax = 8 << 20
 
-  /// Words of rows that one reader holds of the journals, and how often it reads them before it holds more than that.
-  public static let tailWordsMax = 32 << 20
+  /// Bytes of packed rows that one reader holds of the journals, and how often it reads them before it holds more than
+  /// that: a minute of a nation's half takes 180 MB.
+  public static let tailBytesMax = 128 << 20
   public static let tailPartsMax = 64
 
   /// Entries of the audit log that are kept.

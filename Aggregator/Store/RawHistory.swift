@@ -9,7 +9,7 @@ public typealias JournalAccess = @Sendable (_ body: (_ committed: [UInt64]) thro
 ///
 /// Rows come node by node in the order of names, of each node by tick, each tick once: late rows stand where they belong.
 /// Of each node and hour a visit sees one consistent state. Memory: one run, the wanted columns of a few nodes, and what
-/// the journals have of the visited nodes, bounded by ``StoreLimits/tailWordsMax``; where they have more, they are
+/// the journals have of the visited nodes, packed, bounded by ``StoreLimits/tailBytesMax``; where they have more, they are
 /// read several times. Minutes that are asked for again and again are kept in memory (``RecentRows``).
 ///
 ///     chunks of the hour  ──┐ one transaction: chunks and the last record they come from
@@ -160,7 +160,7 @@ public final class RawHistory: Sendable {
     // When the journals hold more than may be held at once, nodes come in several parts of all names.
     var bounds: [NodeID] = []
     var part = 0
-    var wordsMax = StoreLimits.tailWordsMax
+    var bytesMax = StoreLimits.tailBytesMax
     while part <= bounds.count {
       let lower = part == 0 ? nil : bounds[part - 1]
       let upper = part < bounds.count ? bounds[part] : nil
@@ -168,28 +168,31 @@ public final class RawHistory: Sendable {
         (lower.map { node >= $0 } ?? true) && (upper.map { node < $0 } ?? true)
           && (selection.nodes.map { $0.contains(node) } ?? true)
       }
-      let tail = try RawTail(
-        stretches, selection, wordsMax: wordsMax, includes: includes,
-        wants: { shard, record, node, _ in record > known.records[shard][RawGroups.group(of: node)] })
+      var tail = try RawTail(
+        stretches, selection, bytesMax: bytesMax, includes: includes,
+        appliedThrough: { shard, node in known.records[shard][RawGroups.group(of: node)] })
       if tail.isCutShort {
         // A single node, or very many parts: then rather much memory than no answer.
-        let middle = bounds.count < StoreLimits.tailPartsMax ? Self.middle(of: tail) : nil
-        if let middle { bounds.insert(middle, at: part) } else { wordsMax = .max }
+        let pieces = Self.pieces(of: tail, max: StoreLimits.tailPartsMax - bounds.count)
+        if pieces.isEmpty { bytesMax = .max } else { bounds.insert(contentsOf: pieces, at: part) }
         continue
       }
       visitor.losses.damage += part == 0 ? tail.losses.damage : []
+      let wantsMore = try visitor.visit(&tail, includes, body)
       visitor.losses.undecodedRows += tail.losses.undecodedRows
-      guard try visitor.visit(tail, includes, body) else { break }
+      guard wantsMore else { break }
       part += 1
     }
     store.note(damage: visitor.losses.damage)
     return visitor.losses
   }
 
-  /// The name that halves the nodes read so far; `nil` when there is only one.
-  private static func middle(of tail: RawTail) -> NodeID? {
-    let names = tail.piles.keys.sorted()
-    guard names.count > 1 else { return nil }
-    return names[names.count / 2]
+  /// Names that divide the nodes of a tail into so many pieces that each can be expected to be read whole; none when it
+  /// has only one node.
+  private static func pieces(of tail: borrowing RawTail, max most: Int) -> [NodeID] {
+    let names = tail.nodes.keys.sorted()
+    let count = min(Int((1.1 / tail.share).rounded(.up)), names.count, most + 1)
+    guard count > 1 else { return [] }
+    return (1..<count).map { names[$0 * names.count / count] }
   }
 }

@@ -1,10 +1,9 @@
-internal import BongsuCodec
 internal import BongsuModel
 internal import BongsuRecordLog
 internal import BongsuWire
 
-/// What the journals hold of some nodes, row by row in memory.
-struct RawTail {
+/// What the journals hold of some nodes: packed in memory, unpacked node by node as it is asked for.
+struct RawTail: ~Copyable {
   /// Where reading starts in one journal, and where it ends: both records are included.
   struct Stretch {
     let shard: Int
@@ -13,66 +12,118 @@ struct RawTail {
     let through: UInt64
   }
 
-  private(set) var piles: [NodeID: RawPile] = [:]
-  /// The shard whose journal has a node.
-  private(set) var shards: [NodeID: Int] = [:]
+  /// Nodes with wanted rows.
+  private(set) var nodes: [NodeID: PackedRows] = [:]
   private(set) var losses = RawLosses()
-  private(set) var wordCount = 0
-  /// Whether reading ended because there is more than `wordsMax`.
+  /// Memory that the packed rows take.
+  private(set) var byteCount = 0
+  /// Whether reading ended because there is more than `bytesMax`.
   private(set) var isCutShort = false
-  /// The last record that was read; all rows before and in it are in the piles.
+  /// The last record that was read; all rows before and in it are here.
   private(set) var lastRecord: UInt64 = 0
+  /// Which part of all records was read.
+  private(set) var share = 1.0
+  private let selection: RawSelection
+  private var unpacked = NodeRowDecoder.Unpacked()
 
   /// Reads the journals of all shards.
   ///
   /// - Parameters:
+  ///   - bytesMax: memory that rows may take; reading ends when there are more.
   ///   - includes: which nodes are read.
-  ///   - wants: whether a row counts.
-  ///   - wordsMax: words of rows that may be held; reading ends when there are more.
+  ///   - appliedThrough: the record up to which a node's rows are not wanted.
+  ///   - wants: whether a row counts; `nil`: all do that are selected.
   init(
-    _ stretches: [Stretch], _ selection: RawSelection, wordsMax: Int, includes: @escaping (NodeID) -> Bool,
-    wants: (_ shard: Int, _ record: UInt64, NodeID, Tick) -> Bool
+    _ stretches: [Stretch], _ selection: RawSelection, bytesMax: Int, includes: (NodeID) -> Bool,
+    appliedThrough: (_ shard: Int, NodeID) -> UInt64, wants: ((_ record: UInt64, NodeID, Tick) -> Bool)? = nil
   ) throws {
-    for stretch in stretches where stretch.from <= stretch.through {
-      // From the start of a segment on, since a block may build on one before.
-      let starts = try LogReader.segmentStarts(disk: stretch.disk, log: JournalReplay.logName)
-      let start = starts.last { $0 <= stretch.from } ?? starts.first ?? stretch.from
-      var replay = try JournalReplay(disk: stretch.disk, from: start, through: stretch.through)
-      var decoder = RowDecoder(includes)
-      while !isCutShort, let event = try replay.next() {
-        guard case .entry(let record, let entry) = event else {
-          if case .damage(let what) = event { losses.damage.append(what) }
-          continue
-        }
-        var unread = RawLosses()
-        _ = try replay.withPayload { payload in
-          try decoder.take(entry, payload, &unread) { node, shape, tick, row in
-            guard record >= stretch.from, selection.ticks.contains(tick), wants(stretch.shard, record, node, tick)
-            else {
-              return true
-            }
-            shards[node] = stretch.shard
-            wordCount += piles[node, default: RawPile()].add(shape.layout, tick, row, record, selection)
-            return true
-          }
-        }
-        if record >= stretch.from { losses.undecodedRows += unread.undecodedRows }
-        lastRecord = record
-        isCutShort = wordCount > wordsMax
+    self.selection = selection
+    let wanted = stretches.filter { $0.from <= $0.through }
+    for (number, stretch) in wanted.enumerated() {
+      try read(stretch, bytesMax, includes, appliedThrough, wants)
+      if isCutShort {
+        let part = Double(max(lastRecord, stretch.from) - stretch.from + 1) / Double(stretch.through - stretch.from + 1)
+        share = (Double(number) + part) / Double(wanted.count)
+        break
       }
-      if isCutShort { return }
       lastRecord = stretch.through
     }
+    nodes = nodes.filter { $0.value.rowCount > 0 }
   }
-}
 
-extension RawPile {
-  /// Puts a row; returns how many words it took.
-  fileprivate mutating func add(
-    _ layout: RowLayout, _ tick: Tick, _ row: Span<Int64>, _ record: UInt64, _ selection: RawSelection
-  ) -> Int {
-    let before = wordCount
-    put(layout, tick, row, record: record, selection)
-    return wordCount - before
+  private mutating func read(
+    _ stretch: Stretch, _ bytesMax: Int, _ includes: (NodeID) -> Bool,
+    _ appliedThrough: (_ shard: Int, NodeID) -> UInt64, _ wants: ((_ record: UInt64, NodeID, Tick) -> Bool)?
+  ) throws {
+    // From the start of a segment on, since a block may build on one before.
+    let starts = try LogReader.segmentStarts(disk: stretch.disk, log: JournalReplay.logName)
+    let start = starts.last { $0 <= stretch.from } ?? starts.first ?? stretch.from
+    var replay = try JournalReplay(disk: stretch.disk, from: start, through: stretch.through)
+    var found = Nodes()
+    let ticks = selection.ticks
+    while !isCutShort, let event = try replay.next() {
+      guard case .entry(let record, let entry) = event else {
+        if case .damage(let what) = event { losses.damage.append(what) }
+        continue
+      }
+      switch entry {
+      case .gap, .run: break
+      case .node(let number, let id):
+        if found.name(number, id) { continue }
+        guard includes(id) else { continue }
+        let node = nodes[id] ?? PackedRows(id, shard: stretch.shard, appliedThrough: appliedThrough(stretch.shard, id))
+        nodes[id] = node
+        found.add(number, node)
+      case .layout(let number, _, let announcement):
+        guard let node = found[number] else { continue }
+        replay.withEntry { node.announce(announcement, record, $0) }
+        byteCount += node.grown()
+      case .stream(let number, _, _):
+        guard let node = found[number] else { continue }
+        replay.withEntry { node.changeStream(record, $0) }
+        byteCount += node.grown()
+      case .block(let block):
+        guard let node = found[block.node] else {
+          if !found.isNamed(block.node), record >= stretch.from { losses.undecodedRows += block.header.rowCount }
+          continue
+        }
+        let isNew = record >= stretch.from && record > node.appliedThrough
+        let isGood = replay.withEntry { bytes in
+          node.take(block, record, bytes) { tick in
+            isNew && ticks.contains(tick) && (wants?(record, node.id, tick) ?? true)
+          }
+        }
+        if !isGood, record >= stretch.from { losses.undecodedRows += block.header.rowCount }
+        byteCount += node.grown()
+        isCutShort = byteCount > bytesMax
+      }
+      lastRecord = record
+    }
+  }
+
+  /// The nodes of one journal by their numbers.
+  private struct Nodes {
+    private var wanted: [NodeNumber: PackedRows] = [:]
+    private var names: [NodeNumber: NodeID] = [:]
+
+    subscript(number: NodeNumber) -> PackedRows? { wanted[number] }
+
+    func isNamed(_ number: NodeNumber) -> Bool { names[number] != nil }
+
+    /// Whether the number has this name already.
+    mutating func name(_ number: NodeNumber, _ id: NodeID) -> Bool {
+      if names[number] == id { return true }
+      names[number] = id
+      wanted[number] = nil
+      return false
+    }
+
+    mutating func add(_ number: NodeNumber, _ node: PackedRows) { wanted[number] = node }
+  }
+
+  /// The wanted rows of a node, by tick; `nil` when it has none.
+  mutating func pile(of node: NodeID) -> RawPile? {
+    guard let packed = nodes[node] else { return nil }
+    return packed.unpack(selection, &unpacked, &losses)
   }
 }

@@ -16,12 +16,12 @@ struct RawVisit {
 
   /// Visits the nodes of the tail and of the partitions that `includes` wants; `false` when the reader has enough.
   mutating func visit(
-    _ tail: RawTail, _ includes: (NodeID) -> Bool, _ body: (RawRun) throws -> Bool
+    _ tail: inout RawTail, _ includes: (NodeID) -> Bool, _ body: (RawRun) throws -> Bool
   ) throws -> Bool {
     let lower = selection.ticks.lowerBound.unixMilliseconds
     let upper = selection.ticks.upperBound.unixMilliseconds
     var hours = Set(store.starts.filter { $0 <= upper && RawStore.ticks(of: $0).upperBound >= lower })
-    var names = Set(tail.piles.keys)
+    var names = Set(tail.nodes.keys)
     for hour in hours {
       guard let partition = partition(hour) else { continue }
       if let nodes = selection.nodes, nodes.count < 64 {
@@ -30,8 +30,8 @@ struct RawVisit {
         for node in partition.nodes where includes(node) { names.insert(node) }
       }
     }
-    for pile in tail.piles.values {
-      guard let extent = pile.extent else { continue }
+    for rows in tail.nodes.values {
+      guard let extent = rows.extent else { continue }
       var hour = RawStore.partition(of: extent.lowerBound)
       while hour <= extent.upperBound {
         hours.insert(hour)
@@ -43,7 +43,7 @@ struct RawVisit {
     let block = blockSize(hours: order.count)
     for start in stride(from: 0, to: nodes.count, by: block) {
       let some = Array(nodes[start..<min(start + block, nodes.count)])
-      guard try visit(some, order, tail, body) else { return false }
+      guard try visit(some, order, &tail, body) else { return false }
     }
     return true
   }
@@ -57,13 +57,18 @@ struct RawVisit {
   }
 
   private mutating func visit(
-    _ nodes: [NodeID], _ hours: [Int64], _ tail: RawTail, _ body: (RawRun) throws -> Bool
+    _ nodes: [NodeID], _ hours: [Int64], _ tail: inout RawTail, _ body: (RawRun) throws -> Bool
   ) throws -> Bool {
     var runs: [NodeID: [RawRun]] = [:]
+    var piles: [NodeID: (pile: RawPile, shard: Int)] = [:]
+    for node in nodes {
+      guard let pile = tail.pile(of: node), let shard = tail.nodes[node]?.shard else { continue }
+      piles[node] = (pile, shard)
+    }
     for hour in hours {
       let view = view(of: nodes, hour)
       for node in nodes {
-        let found = merged(node, hour, view, tail)
+        let found = merged(node, hour, view, piles[node])
         if nodes.count > 1 {
           if !found.isEmpty { runs[node, default: []] += found }
           continue
@@ -103,10 +108,12 @@ struct RawVisit {
   }
 
   /// A node's runs of an hour by tick.
-  private func merged(_ node: NodeID, _ hour: Int64, _ view: RawPartition.View, _ tail: RawTail) -> [RawRun] {
+  private func merged(
+    _ node: NodeID, _ hour: Int64, _ view: RawPartition.View, _ tail: (pile: RawPile, shard: Int)?
+  ) -> [RawRun] {
     var runs = (view.pieces[node] ?? []).map(\.run)
     let isDisjoint = Self.sortIfDisjoint(&runs)
-    guard let pile = tail.piles[node], let shard = tail.shards[node] else {
+    guard let (pile, shard) = tail else {
       return isDisjoint ? runs : Self.merge(node, runs, selection, hour)
     }
     let applied = view.applied(shard: shard, group: RawGroups.group(of: node))

@@ -29,7 +29,7 @@ final class RawWriter {
   private let journals: [String]
   private let disk: any Disk
   private let chunkRowsMax: Int
-  private let wordsMax: Int
+  private let tailBytesMax: Int
   private let progressState: Mutex<RawProgress>
   private(set) var work = Work()
   /// Groups that one pass takes.
@@ -39,12 +39,12 @@ final class RawWriter {
 
   init(
     store: RawStore, journals: [String], chunkRowsMax: Int = StoreLimits.chunkRowsMax,
-    wordsMax: Int = StoreLimits.tailWordsMax
+    tailBytesMax: Int = StoreLimits.tailBytesMax
   ) throws {
     self.store = store
     self.journals = journals
     self.chunkRowsMax = chunkRowsMax
-    self.wordsMax = wordsMax
+    self.tailBytesMax = tailBytesMax
     disk = try PosixDisk(path: store.directory)
     var damage: [String] = []
     let progress = try RawProgress(disk, shards: journals.count, &damage)
@@ -92,12 +92,11 @@ final class RawWriter {
     let store = store
     var failure: StoreError?
     let isWhole = groups.count == RawGroups.count
-    let tail = try RawTail(
-      [stretch], RawSelection(ticks: Limits.tickRange), wordsMax: wordsMax,
+    var tail = try RawTail(
+      [stretch], RawSelection(ticks: Limits.tickRange), bytesMax: tailBytesMax,
       includes: { isWhole || groups.contains(RawGroups.group(of: $0)) },
-      wants: { _, record, node, tick in
-        let group = RawGroups.group(of: node)
-        guard record > known[group] else { return false }
+      appliedThrough: { _, node in known[RawGroups.group(of: node)] },
+      wants: { record, node, tick in
         let start = RawStore.partition(of: tick.unixMilliseconds)
         guard start >= floorPartition else {
           expired += 1
@@ -112,32 +111,32 @@ final class RawWriter {
           }
         }
         guard let there = applied[start], !there.isEmpty else { return true }
-        return record > there[group]
+        return record > there[RawGroups.group(of: node)]
       })
     if let failure { throw failure }
-    if tail.isCutShort, groups.count > 1, tail.wordCount > 0, isThin(tail) {
+    if tail.isCutShort, groups.count > 1, !tail.nodes.isEmpty, isThin(tail) {
       // Too many nodes for chunks of some minutes: fewer at a time.
       groupsPerPass = max(1, groups.count / 2)
       return false
     }
     store.note(damage: tail.losses.damage)
-    work.undecodedRows += tail.losses.undecodedRows
     work.expiredRows += expired
     if expired > 0 { store.note(damage: ["\(expired) rows came later than raw history is kept and are not stored"]) }
-    try commit(tail, shard, groups, through: tail.lastRecord)
+    try commit(&tail, shard, groups, through: tail.lastRecord)
+    work.undecodedRows += tail.losses.undecodedRows
     return tail.lastRecord >= through
   }
 
   /// Whether the nodes have so few rows each that chunks of them would be poor.
-  private func isThin(_ tail: RawTail) -> Bool {
-    let rows = tail.piles.values.reduce(0) { $0 + $1.rowCount }
-    return rows < tail.piles.count * StoreLimits.chunkRowsMin
+  private func isThin(_ tail: borrowing RawTail) -> Bool {
+    let rows = tail.nodes.values.reduce(0) { $0 + $1.rowCount }
+    return rows < tail.nodes.count * StoreLimits.chunkRowsMin
   }
 
-  private func commit(_ tail: RawTail, _ shard: Int, _ groups: [Int], through record: UInt64) throws {
+  private func commit(_ tail: inout RawTail, _ shard: Int, _ groups: [Int], through record: UInt64) throws {
     var chunks: [Int64: [RawPartition.Chunk]] = [:]
-    for node in tail.piles.keys.sorted() {
-      guard let pile = tail.piles[node], let extent = pile.extent else { continue }
+    for node in tail.nodes.keys.sorted() {
+      guard let pile = tail.pile(of: node), let extent = pile.extent else { continue }
       var start = RawStore.partition(of: extent.lowerBound)
       while start <= extent.upperBound {
         let packed = try pack(pile, node, RawStore.ticks(of: start))

@@ -17,13 +17,17 @@ public final class BlockShape: Sendable {
   let intervalMilliseconds: Int64
 
   /// Prepares `layout`.
-  public init(_ layout: RowLayout) {
+  ///
+  /// - Parameter other: a shape made before. Where both code alike, as those of nodes of one kind do, they share what is
+  ///   looked up for every block, so that it stays in the processor's cache.
+  public init(_ layout: RowLayout, like other: BlockShape? = nil) {
     self.layout = layout
     width = layout.width
     devicesMax = layout.columns.indices.map { layout.deviceCount(of: $0) }.max() ?? 0
     intervalMilliseconds = Int64(layout.interval.milliseconds)
     let plans = layout.columns.indices.map { ColumnPlan(layout: layout, column: $0) }
-    columns = plans.filter { $0.powerOffset < 0 } + plans.filter { $0.powerOffset >= 0 }
+    let ordered = plans.filter { $0.powerOffset < 0 } + plans.filter { $0.powerOffset >= 0 }
+    columns = other.flatMap { $0.columns == ordered ? $0.columns : nil } ?? ordered
   }
 
   /// No block of `rows` rows has a longer payload.
@@ -44,7 +48,7 @@ public final class BlockShape: Sendable {
 }
 
 /// One column of a shape.
-struct ColumnPlan: Sendable {
+struct ColumnPlan: Hashable, Sendable {
   /// Number in the layout, for messages.
   let column: Int
   /// Position in a row, and how many values.

@@ -35,7 +35,7 @@ enum WidthCode {
 
 /// A common factor of a column's residuals: drivers report percent where the unit is thousandths, mebibytes where it is
 /// kibibytes, whole watts where it is milliwatts.
-struct Scale {
+struct Scale: Hashable {
   /// Number in the format, index into ``factors``.
   let code: UInt8
   /// The common factor.

@@ -34,6 +34,15 @@ public struct LabelMatcher: Sendable {
     pattern = nil
   }
 
+  /// The matcher that any of some values satisfies, as a regular expression of literals.
+  public init(_ name: String, anyOf values: [String]) throws(PatternError) {
+    let special = #"\.+*?()|[]{}^$"#
+    let quoted = values.map { value in
+      value.reduce(into: "") { text, next in text += special.contains(next) ? "\\\(next)" : String(next) }
+    }
+    try self.init(name, .matches, quoted.joined(separator: "|"))
+  }
+
   /// Whether a label value satisfies the condition; pass the empty string for an absent label.
   public func matches(_ candidate: String) -> Bool {
     switch comparison {

@@ -145,7 +145,7 @@ struct RawChunkTests {
     for node in 0..<40 { put.note(journal.node(node), 1...120) }
     try journal.commit()
     let keeper = try journal.keeper()
-    let writer = try RawWriter(store: keeper.store, journals: journal.journals, wordsMax: 6_000)
+    let writer = try RawWriter(store: keeper.store, journals: journal.journals, tailBytesMax: 40_000)
     try writer.advance(through: journal.committed, floor: 0)
     #expect(writer.progress.records[0].allSatisfy { $0 == journal.committed[0] })
     #expect(writer.work.rows == 4_800)

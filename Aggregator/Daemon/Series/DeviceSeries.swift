@@ -3,8 +3,8 @@ import BongsuSeries
 
 /// The series of GPUs, boards and nodes: the live table for what is true now, stored rows for everything else.
 ///
-/// An instant at which every wanted node's newest row lies is answered from memory alone. Nodes whose newest row lies
-/// behind the instant (the asker's clock is behind, or asks for the past) are looked up in storage, a few ticks deep:
+/// An instant about now, or a few ticks ago as rules ask, is answered from memory alone. Nodes whose rows there all lie
+/// behind the instant (the asker asks for the past, or is far behind) are looked up in storage, a few ticks deep:
 /// a series older than three intervals has ended, so no more can matter.
 struct DeviceSeries: SeriesPart {
   let live: LiveSeries

@@ -1,7 +1,7 @@
 import BongsuIngest
 import BongsuModel
 
-/// What a shard is asked for its newest rows: some nodes, some columns. Answered on the shard's thread, so it copies
+/// What a shard is asked for the newest rows: some nodes, some columns. Answered on the shard's thread, so it copies
 /// numbers and decides nothing that takes longer.
 struct LiveQuestion: Sendable {
   /// Which columns are copied.
@@ -32,6 +32,8 @@ struct LiveQuestion: Sendable {
   let known: [UInt32]
   /// Which nodes are wanted; those with higher numbers all are.
   let wanted: [Bool]
+  /// The newest rows up to this tick are wanted, as far as they are kept; `nil`: the newest of all.
+  let through: Tick?
 
   /// Nodes looked at in one turn of the shard: half a millisecond that frames wait in the ring.
   static let nodesPerTurn = 4096
@@ -43,7 +45,7 @@ struct LiveQuestion: Sendable {
     let end = min(first + Self.nodesPerTurn, shard.nodeCount)
     answer.next = end < shard.nodeCount ? end : nil
     for number in first..<max(first, end) where number >= wanted.count || wanted[number] {
-      guard let row = shard.row(number) else { continue }
+      guard let row = shard.row(number, through: through) else { continue }
       if number >= known.count || known[number] != row.layoutVersion {
         answer.news.append(
           LiveDirectory.News(

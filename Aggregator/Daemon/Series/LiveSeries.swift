@@ -4,7 +4,8 @@ import BongsuModel
 import BongsuRollup
 import BongsuSeries
 
-/// The newest row of every node as series: one sample each, without touching the disk.
+/// The newest row of every node as series: one sample each, without touching the disk. For an instant shortly before the
+/// newest tick the row of that instant, which the live table keeps for some ticks.
 ///
 /// A series ends three intervals after its last tick: later it carries a stale marker one millisecond behind them. That
 /// is the rule for stored series too, so live and stored ones agree.
@@ -29,7 +30,7 @@ struct LiveSeries: Sendable {
 
   func canHold(name: String) -> Bool { !name.utf8.contains(0x3A) }
 
-  /// Nodes whose newest row lies behind the end of a selection: what they had before is not in the live table.
+  /// Nodes all of whose rows in the live table lie behind the end of a selection: what they had before is stored.
   struct Ahead {
     var nodes: Set<NodeID> = []
     var intervalMillisecondsMax: Int32 = 0
@@ -52,7 +53,8 @@ struct LiveSeries: Sendable {
     var nodes = LiveNodeFilter(filter, tree)
     var buffer = SampleBuffer()
     let wantsDevices = !nodes.device.isEmpty
-    try forEachRow(&nodes, columns(filter)) { nodes, labels, row, values in
+    let through = min(selection.endMilliseconds, BongsuModel.Limits.tickRange.upperBound.unixMilliseconds)
+    try forEachRow(&nodes, columns(filter), through: Tick(unixMilliseconds: through)) { nodes, labels, row, values in
       let tick = row.tick.unixMilliseconds
       guard tick >= selection.startMilliseconds, tick <= selection.endMilliseconds else {
         if tick > selection.endMilliseconds {
@@ -159,7 +161,7 @@ struct LiveSeries: Sendable {
   /// Visits the rows of all nodes that the filter leaves, with their labels. Asks shard after shard, some thousand nodes
   /// a turn, so that no shard is held up and memory stays bounded.
   private func forEachRow(
-    _ nodes: inout LiveNodeFilter, _ columns: LiveQuestion.Columns,
+    _ nodes: inout LiveNodeFilter, _ columns: LiveQuestion.Columns, through: Tick? = nil,
     _ body: (inout LiveNodeFilter, LiveNodeLabels, LiveAnswer.Row, [Int64]) throws -> Void
   ) throws {
     if case .some(let wanted) = columns, wanted.isEmpty { return }
@@ -174,7 +176,7 @@ struct LiveSeries: Sendable {
         guard let labels, let now, labels.from <= now, now < labels.until else { return true }
         return nodes.includes(labels)
       }
-      let question = LiveQuestion(columns: columns, known: known.map { $0?.layoutVersion ?? 0 }, wanted: wanted)
+      let question = LiveQuestion(columns: columns, known: known.map { $0?.layoutVersion ?? 0 }, wanted: wanted, through: through)
       var first: Int? = 0
       while let start = first {
         let answer = try ask(shard, question, from: start)
