@@ -138,7 +138,10 @@ final class PackedRows {
     for number in keptSteps..<steps.count {
       guard case .entry = steps[number].wanted else { continue }
       let range = range(of: number)
-      for (offset, position) in range.enumerated() { bytes[end + offset] = bytes[position] }
+      // Most stand where they go.
+      if range.lowerBound != end {
+        for (offset, position) in range.enumerated() { bytes[end + offset] = bytes[position] }
+      }
       steps[step] = Step(record: steps[number].record, start: Int32(end), base: -1, wanted: .entry)
       step += 1
       end += range.count

@@ -22,12 +22,14 @@ public final class RawHistory: Sendable {
   private let progress: @Sendable () -> RawProgress
   private let access: JournalAccess
   private let recent: RecentRows?
+  private let tailBytesMax: Int
 
   /// - Parameter recent: keeps what is asked for again and again; `nil`: nothing is kept.
   init(
-    store: RawStore, journals: [String], progress: @escaping @Sendable () -> RawProgress, recent: RecentRows? = nil,
-    access: @escaping JournalAccess
+    store: RawStore, journals: [String], tailBytesMax: Int = StoreLimits.tailBytesMax,
+    progress: @escaping @Sendable () -> RawProgress, recent: RecentRows? = nil, access: @escaping JournalAccess
   ) {
+    self.tailBytesMax = tailBytesMax
     self.store = store
     self.journals = journals
     self.progress = progress
@@ -160,7 +162,7 @@ public final class RawHistory: Sendable {
     // When the journals hold more than may be held at once, nodes come in several parts of all names.
     var bounds: [NodeID] = []
     var part = 0
-    var bytesMax = StoreLimits.tailBytesMax
+    var bytesMax = tailBytesMax
     while part <= bounds.count {
       let lower = part == 0 ? nil : bounds[part - 1]
       let upper = part < bounds.count ? bounds[part] : nil

@@ -29,7 +29,7 @@ struct RawTail: ~Copyable {
   /// Reads the journals of all shards.
   ///
   /// - Parameters:
-  ///   - bytesMax: memory that rows may take; reading ends when there are more.
+  ///   - bytesMax: memory that the rows of a journal may take; reading ends when there are more.
   ///   - includes: which nodes are read.
   ///   - appliedThrough: the record up to which a node's rows are not wanted.
   ///   - wants: whether a row counts; `nil`: all do that are selected.
@@ -61,6 +61,8 @@ struct RawTail: ~Copyable {
     var replay = try JournalReplay(disk: stretch.disk, from: start, through: stretch.through)
     var found = Nodes()
     let ticks = selection.ticks
+    // What the first wanted rows are built on does not count, so that every reader gets on, however little it may hold.
+    var needed = byteCount
     while !isCutShort, let event = try replay.next() {
       guard case .entry(let record, let entry) = event else {
         if case .damage(let what) = event { losses.damage.append(what) }
@@ -95,7 +97,7 @@ struct RawTail: ~Copyable {
         }
         if !isGood, record >= stretch.from { losses.undecodedRows += block.header.rowCount }
         byteCount += node.grown()
-        isCutShort = byteCount > bytesMax
+        if record < stretch.from { needed = byteCount } else { isCutShort = byteCount - needed > bytesMax }
       }
       lastRecord = record
     }

@@ -1,5 +1,5 @@
-internal import BongsuModel
 internal import BongsuCodec
+internal import BongsuModel
 internal import BongsuWire
 
 /// Rebuilds rows from one journal's entries, all nodes in the order of records: what a shard does at a restart, without

@@ -37,6 +37,62 @@ struct RawHistoryTests {
     #expect(inventory.map(\.node) == (0..<3).map { journal.node($0) })
   }
 
+  @Test(
+    "any stretch of time and any nodes are read exactly, also when the journals hold more than fits",
+    arguments: [1, 7, 42])
+  func stretches(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let directory = try TemporaryDirectory()
+    let journal = try RawJournal(directory.path, shards: 2, segmentBytes: 60_000)
+    let keeper = try journal.keeper()
+    var put: [Int: Set<Int>] = [:]
+    var next = Array(repeating: 1, count: 6)
+    for round in 0..<900 {
+      let node = Int.random(in: 0..<6, using: &random)
+      // Now and then numbers are left out, and some of them come late.
+      if Int.random(in: 0..<25, using: &random) == 0 {
+        let gap = next[node]..<(next[node] + Int.random(in: 2...9, using: &random))
+        next[node] = gap.upperBound
+        if Bool.random(using: &random) {
+          try journal.put(node, next[node])
+          put[node, default: []].insert(next[node])
+          next[node] += 1
+          try journal.put(node, gap.lowerBound...(gap.upperBound - 1))
+          put[node, default: []].formUnion(gap)
+        }
+      }
+      try journal.put(node, next[node])
+      put[node, default: []].insert(next[node])
+      next[node] += 1
+      if round == 500 {
+        try journal.commit()
+        try keeper.advance(through: journal.committed, now: RawJournal.tick(0).unixMilliseconds)
+      }
+    }
+    try journal.commit()
+    for _ in 0..<40 {
+      let first = Int.random(in: 1...200, using: &random)
+      let last = first + Int.random(in: 0...120, using: &random)
+      var selection = RawSelection(ticks: RawJournal.tick(first)...RawJournal.tick(last))
+      let nodes = Set((0..<6).filter { _ in Bool.random(using: &random) })
+      if Bool.random(using: &random) { selection.nodes = Set(nodes.map(journal.node)) }
+      let wanted = selection.nodes == nil ? Set(0..<6) : nodes
+      let history = journal.history(
+        keeper, tailBytesMax: [1, 3_000, 30_000, 1 << 20].randomElement(using: &random) ?? 1)
+      let found = try RawReading(history, selection)
+      #expect(found.losses == RawLosses())
+      for node in 0..<6 {
+        let expected = wanted.contains(node) ? (put[node] ?? []).filter { (first...last).contains($0) } : []
+        let rows = found.rows[journal.node(node)] ?? [:]
+        #expect(rows.keys.sorted() == expected.sorted(), "seed \(seed), node \(node), \(first)...\(last)")
+        for (number, row) in rows { #expect(row == RawJournal.row(node, number), "seed \(seed), \(node) \(number)") }
+      }
+      // Where rows lie is known without unpacking any: of a chunk only from when to when it goes.
+      let lies = try history.inventory(selection).found
+      #expect(Set(found.rows.keys.map(\.name)).isSubset(of: lies.map(\.node.name)), "seed \(seed)")
+    }
+  }
+
   @Test("without open journals a reader is told so")
   func closed() throws {
     let directory = try TemporaryDirectory()

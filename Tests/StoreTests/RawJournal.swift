@@ -101,10 +101,14 @@ final class RawJournal {
 
   let said = SaidLines()
 
-  func history(_ keeper: RawKeeper, recent: RecentRows? = nil) -> RawHistory {
+  func history(
+    _ keeper: RawKeeper, tailBytesMax: Int = StoreLimits.tailBytesMax, recent: RecentRows? = nil
+  ) -> RawHistory {
     let committed = committed
     let progress: @Sendable () -> RawProgress = { keeper.progress }
-    return RawHistory(store: keeper.store, journals: journals, progress: progress, recent: recent) { body in
+    return RawHistory(
+      store: keeper.store, journals: journals, tailBytesMax: tailBytesMax, progress: progress, recent: recent
+    ) { body in
       try body(committed)
       return true
     }
@@ -157,8 +161,10 @@ private final class ShardWriter {
     }
     let first = numbers.lowerBound
     let isSmall = RawJournal.isSmall(first)
+    // As agents do, a block stands alone from time to time.
     let isBased =
       isKnown && !isLate && !isSmall && lastLive[node] == first - 1 && !RawJournal.isSmall(first - 1) && first > 1
+      && (first + node) % 23 != 0
     let header = BlockHeader(
       layoutNumber: isSmall ? 3 : 2, firstSequence: UInt64(first), rowCount: numbers.count,
       anchor: isBased

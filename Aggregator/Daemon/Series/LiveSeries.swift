@@ -176,7 +176,8 @@ struct LiveSeries: Sendable {
         guard let labels, let now, labels.from <= now, now < labels.until else { return true }
         return nodes.includes(labels)
       }
-      let question = LiveQuestion(columns: columns, known: known.map { $0?.layoutVersion ?? 0 }, wanted: wanted, through: through)
+      let question = LiveQuestion(
+        columns: columns, known: known.map { $0?.layoutVersion ?? 0 }, wanted: wanted, through: through)
       var first: Int? = 0
       while let start = first {
         let answer = try ask(shard, question, from: start)
