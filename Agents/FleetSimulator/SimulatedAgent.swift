@@ -59,14 +59,19 @@ final class SimulatedAgent {
   }
 
   /// The session of one life of the machine: without a disk, its numbering begins with its process.
+  ///
+  /// Names of lives and numberings come from the system, not from the seed: two runs of one seed are two machines' lives,
+  /// and rows of the second under the names of the first would count as sent before.
   private static func makeSession(
     node: NodeID, layout: RowLayout, reading: ClockReading, random: inout SeedStream, host: inout SimulatedHost
   ) -> AgentSession {
     let settings = AgentSessionSettings(
-      node: node, incarnation: Incarnation(rawValue: random.next()), boot: BootID(rawValue: random.next()),
+      node: node, incarnation: Incarnation(rawValue: .random(in: 1...(.max))),
+      boot: BootID(rawValue: .random(in: 1...(.max))),
       agentVersion: "fleet-simulator")
     return AgentSession(
-      settings: settings, state: AgentState(stream: StreamID(rawValue: random.next()), leaseEnd: 1), layouts: [],
+      settings: settings, state: AgentState(stream: StreamID(rawValue: .random(in: 1...(.max))), leaseEnd: 1),
+      layouts: [],
       layout: layout, lastTick: nil, reading: reading, seed: random.next(), host: &host)
   }
 
