@@ -55,9 +55,11 @@ extension Shard {
         if let problem { report.damage.append(problem) }
       }
     }
-    for index in sessions.indices {
-      host.forgetJournal(index)
-      host.recall(index)
+    for index in sessions.indices { host.forgetJournal(index) }
+    // Controllers first: their readings are in their nodes' power.
+    let isController = host.nodes.map { $0.id.controlled != nil }
+    for wanted in [true, false] {
+      for index in sessions.indices where isController[index] == wanted { host.recall(index) }
     }
     return report
   }

@@ -33,6 +33,10 @@ public enum Limits {
 
   /// Intervals of a controller for which its newest reading stands: one may be missed.
   public static let controllerReadingIntervals: Int64 = 2
+  /// Ticks closed for longer are corrected by late rows without what controllers said of them, milliseconds.
+  public static let controllerMemoryMilliseconds: Int64 = 5 * 60 * 1000
+  /// Readings of one controller that are kept live at most.
+  public static let controllerReadingsMax = 1024
 
   /// Silences of one node over which late rows can still spread energy; that of older ones stays on the row after them.
   public static let energyGapsMax = 4

@@ -120,6 +120,7 @@ extension ShardRollup {
         value: counter.millijoules, time: tick.unixMilliseconds)
       member.counterTick = max(member.counterTick, tick.unixMilliseconds)
     }
+    member.controller = controllerNumbers[state.id] ?? -1
     let position = members.count
     if node == nil { strangerModels[Int32(position)] = model }
     members.append(member)

@@ -64,12 +64,16 @@ public struct MinuteRollup {
   /// Adds all rows of some nodes. Rows from before the minute may be among them: the last of a node that is slower than
   /// the rollup counts until its next one.
   ///
-  /// Controllers are left out: which batch their node is in does not matter to a minute.
+  /// A controller comes in the same batch as its node or in one before it: its readings are in the node's power.
   public mutating func add(_ all: [NodeRows]) {
-    let batch = all.filter { plan.tree.node(controlledBy: $0.id) == nil }
+    var batch: [NodeRows] = []
+    for rows in all {
+      if let machine = plan.tree.node(controlledBy: rows.id) { note(rows, of: machine) } else { batch.append(rows) }
+    }
     var shard = ShardRollup(plan, first: Tick(unixMilliseconds: start + Self.step))
     var states: [NodeID: MemberState] = [:]
     for node in batch {
+      if let readings = carry.controllers[node.id] { shard.note(readings, of: node.id) }
       guard let state = carry.nodes.removeValue(forKey: node.id) else { continue }
       states[node.id] = state
       shard.restore(state)
@@ -88,6 +92,22 @@ public struct MinuteRollup {
     for node in batch { addNode(node, states[node.id]) }
   }
 
+  /// Takes what a controller says in the minute; of before it the carry has what still stands.
+  private mutating func note(_ rows: NodeRows, of machine: NodeID) {
+    for run in rows.runs {
+      let offsets = RowProgram(run.layout).offsets
+      let width = run.layout.width
+      let interval = Int64(run.layout.interval.milliseconds)
+      for (index, tick) in run.ticks.enumerated() where start < tick.unixMilliseconds {
+        let row = run.words.span.extracting(index * width..<(index + 1) * width)
+        guard let reading = ControllerReading(row, offsets, at: tick.unixMilliseconds, interval: interval) else {
+          continue
+        }
+        carry.controllers[machine, default: ControllerReadings()].note(reading)
+      }
+    }
+  }
+
   /// The minute, and what it leaves to the next one. `levels` is only reused for its memory.
   public mutating func finish(_ levels: inout LevelRollup) -> (minute: StoredMinute, carry: RollupCarry) {
     estimateSilentNodes()
@@ -103,6 +123,10 @@ public struct MinuteRollup {
       minute.add(levels.close(some))
     }
     minute.finish(nodes, LevelSketches(plan, sketches, minuteEnd: end))
+    for (machine, readings) in carry.controllers {
+      guard let newest = readings.readings.last, newest.until > end.unixMilliseconds else { continue }
+      left.controllers[machine] = ControllerReadings(newest)
+    }
     left.meters = carry.meters
     for reading in levels.readings {
       left.meters[meters[reading.meter].1] = RollupCarry.Reading(
@@ -150,6 +174,7 @@ public struct MinuteRollup {
         if let old = folder, let last = layout { known = old.state(rows.id, last, after: known) }
         folder = NodeFolder(plan.tree, node: node, layout: run.layout)
         if let known { folder?.resume(known, layout: run.layout) }
+        folder?.machine = carry.controllers[rows.id]
         layout = run.layout
       }
       let width = run.layout.width

@@ -14,6 +14,8 @@ public struct NodeFolder: Sendable {
   private var cell = CellTable(count: 1)
   private let length: WindowLength
   private var open: WindowTable?
+  /// What the machine's controller said.
+  var machine: ControllerReadings?
 
   /// A folder for the rows of `node` in `layout`, into windows of `length`. `node` is `nil` when the fleet does not know it.
   public init(_ tree: FleetTree, node: NodeIndex?, layout: RowLayout, length: WindowLength = .minute) {
@@ -48,7 +50,7 @@ public struct NodeFolder: Sendable {
     precondition(row.count == program.width, "row has \(row.count) values, layout \(program.width)")
     let time = tick.unixMilliseconds
     let activity = RowKernel.activity(row, program.offsets, busyMilliwatts: traits.busyMilliwatts)
-    var power = NodePower(activity, member, at: time)
+    var power = NodePower(activity, member, machine: machine?.milliwatts(at: time), at: time)
     power.missing = 0
     power.missingGPU = 0
     power.estimatedGPUs = 0

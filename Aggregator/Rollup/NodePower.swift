@@ -14,14 +14,15 @@ struct NodePower {
 
   var total: Int64 { measured &+ scaled &+ missing }
 
-  init(_ activity: RowKernel.Activity, _ member: borrowing RollupMember, at time: Int64) {
+  /// - Parameter machine: what the machine's controller says of `time`, milliwatts.
+  init(_ activity: RowKernel.Activity, _ member: borrowing RollupMember, machine: Int64?, at time: Int64) {
     if activity.nodeMilliwatts != RowKernel.absent {
       measured = activity.nodeMilliwatts
       return
     }
     measured = activity.gpuMilliwatts
     if activity.moduleMilliwatts != RowKernel.absent { measured = max(measured, activity.moduleMilliwatts) }
-    if let machine = member.controllerMilliwatts(at: time) {
+    if let machine {
       measured = max(measured, machine)
       return
     }

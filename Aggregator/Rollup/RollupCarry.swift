@@ -1,6 +1,7 @@
 public import BongsuModel
 
-/// What the minutes before leave to a minute: of every node what it last said, of every meter its last reading.
+/// What the minutes before leave to a minute: of every node what it last said, of every meter and of every machine's
+/// controller its last reading.
 ///
 /// With it a minute is a function of its own rows and the fleet alone, and so is what it leaves to the next one.
 public struct RollupCarry: Hashable, Sendable {
@@ -14,6 +15,9 @@ public struct RollupCarry: Hashable, Sendable {
   public internal(set) var nodes: [NodeID: MemberState] = [:]
   /// By `FACTORY/METER`, so that it outlives changes of the fleet file.
   public internal(set) var meters: [String: Reading] = [:]
+
+  /// By machine; only what still stands after the minute.
+  var controllers: [NodeID: ControllerReadings] = [:]
 
   /// Nothing was heard before.
   public init() {}
@@ -44,6 +48,11 @@ public struct RollupCarry: Hashable, Sendable {
       writer.add(reading.tick.unixMilliseconds)
       sum &+= Self.hash(writer.bytes)
     }
+    for (machine, readings) in controllers {
+      writer.removeAll()
+      writer.add(machine, readings)
+      sum &+= Self.hash(writer.bytes)
+    }
     return Int64(bitPattern: sum)
   }
 
@@ -58,7 +67,8 @@ public struct RollupCarry: Hashable, Sendable {
 
   // MARK: Bytes
 
-  private static let version: Int64 = 1
+  /// The first form had no controllers.
+  private static let version: Int64 = 2
 
   /// As it is stored.
   public var bytes: [UInt8] {
@@ -72,13 +82,16 @@ public struct RollupCarry: Hashable, Sendable {
       writer.add(reading.milliwatts)
       writer.add(reading.tick.unixMilliseconds)
     }
+    writer.add(controllers.count)
+    for (machine, readings) in controllers.sorted(by: { $0.key < $1.key }) { writer.add(machine, readings) }
     return writer.bytes
   }
 
   /// Reads what ``bytes`` gave. Any bytes may be given; nothing traps.
   public init(bytes: [UInt8]) throws(PackedIntegersUnreadable) {
     var reader = IntegerReader(bytes)
-    guard try reader.next() == Self.version else { throw PackedIntegersUnreadable(offset: 0) }
+    let version = try reader.next()
+    guard (1...Self.version).contains(version) else { throw PackedIntegersUnreadable(offset: 0) }
     for _ in 0..<(try reader.count(max: Limits.membersMax)) {
       let state = try reader.memberState()
       nodes[state.id] = state
@@ -87,11 +100,33 @@ public struct RollupCarry: Hashable, Sendable {
       let name = try reader.text()
       meters[name] = Reading(milliwatts: try reader.next(), tick: Tick(unixMilliseconds: try reader.next()))
     }
+    if version >= 2 {
+      for _ in 0..<(try reader.count(max: Limits.membersMax)) {
+        guard let machine = NodeID(try reader.text()) else { throw PackedIntegersUnreadable(offset: reader.offset) }
+        var readings = ControllerReadings()
+        for _ in 0..<(try reader.count(max: Limits.controllerReadingsMax)) {
+          readings.note(
+            ControllerReading(
+              time: try reader.next(), intervalMilliseconds: try reader.next(), milliwatts: try reader.next()))
+        }
+        controllers[machine] = readings
+      }
+    }
     guard reader.isAtEnd else { throw PackedIntegersUnreadable(offset: reader.offset) }
   }
 }
 
 extension IntegerWriter {
+  mutating func add(_ machine: NodeID, _ controller: ControllerReadings) {
+    add(machine.name)
+    add(controller.readings.count)
+    for reading in controller.readings {
+      add(reading.time)
+      add(reading.intervalMilliseconds)
+      add(reading.milliwatts)
+    }
+  }
+
   mutating func add(_ state: MemberState) {
     add(state.id.name)
     add(state.modelKey ?? "")

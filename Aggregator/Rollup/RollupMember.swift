@@ -64,15 +64,8 @@ struct RollupMember: BitwiseCopyable {
   /// Tick of those counters, `Int64.min` before the first.
   var counterTick = Int64.min
   var gpus: Int
-  /// Newest power that the machine's controller gave, and the ticks for which it can stand: none before the first.
-  var controllerMilliwatts: Int64 = 0
-  var controllerFrom = Int64.max
-  var controllerUntil = Int64.min
-
-  /// What the machine's controller says of `time`; `nil` when it says nothing of it.
-  func controllerMilliwatts(at time: Int64) -> Int64? {
-    controllerFrom <= time && time < controllerUntil ? controllerMilliwatts : nil
-  }
+  /// Where the shard has what the machine's controller says; -1 when the machine has none.
+  var controller: Int32 = -1
 
   /// What the member is assumed to draw, that long after it was last heard.
   func estimate(ageMilliseconds: Int64) -> Int64 {

@@ -70,10 +70,6 @@ extension ShardRollup {
     }
     let program = programs[members[position].program]
     let activity = RowKernel.activity(row, program.offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
-    var power = NodePower(activity, members[position], at: time)
-    power.missing &-= estimate
-    power.missingGPU &-= gpuEstimate
-    power.estimatedGPUs &-= estimatedGPUs
     let isKnown = members[position].node != nil
     let leaf = members[position].leaf
     // A slow member's row stands for every rollup tick until its next one.
@@ -81,6 +77,11 @@ extension ShardRollup {
     for repetition in 0..<repetitions {
       let target = time + repetition * step
       guard target <= closedThrough else { break }
+      var power = NodePower(
+        activity, members[position], machine: controllerMilliwatts(position, at: target), at: target)
+      power.missing &-= estimate
+      power.missingGPU &-= gpuEstimate
+      power.estimatedGPUs &-= estimatedGPUs
       let base = late[target, default: LateCells()].base(leaf)
       // Take the cells out, so that adding to them copies nothing.
       var cells = late.removeValue(forKey: target)!

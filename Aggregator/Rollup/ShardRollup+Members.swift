@@ -27,9 +27,8 @@ extension ShardRollup {
     precondition(!isFull, "\(members.count) members, limit \(Limits.membersMax)")
     let node = plan.tree.node(id)
     let number = MemberNumber(position: Int32(members.count))
-    if let machine = plan.tree.node(controlledBy: id) {
-      controlled[number.position] = machine
-    } else if node == nil {
+    let machine = plan.tree.node(controlledBy: id)
+    if machine == nil && node == nil {
       strangerModels[number.position] = Self.model(of: layout)
     }
     members.append(
@@ -38,7 +37,9 @@ extension ShardRollup {
         traits: PowerTraits(node.map { plan.tree.model(of: $0) } ?? Self.model(of: layout)),
         intervalMilliseconds: interval, periodMilliseconds: max(interval, step), pace: pace,
         counterBase: counters.count, counterCapacity: gpus, gpus: gpus))
-    members[members.count - 1].isController = controlled[number.position] != nil
+    members[members.count - 1].isController = machine != nil
+    let controller = machine.map { controllerNumber(of: $0) } ?? controllerNumbers[id]
+    members[members.count - 1].controller = controller ?? -1
     addCounters(Self.gpuKeys(layout))
     memberIDs.append(id)
     memberByID[id] = number

@@ -22,8 +22,9 @@ public struct ShardRollup: Sendable {
   /// Names of the members, apart from what every row touches.
   var memberIDs: [NodeID] = []
   var memberByID: [NodeID: MemberNumber] = [:]
-  /// Whose power each controller reads.
-  var controlled: [Int32: NodeID] = [:]
+  /// What controllers say of their machines, and where in it each machine is.
+  var controllers: [ControllerReadings] = []
+  var controllerNumbers: [NodeID: Int32] = [:]
   /// What nodes outside the fleet file say they are.
   var strangerModels: [Int32: GPUModel] = [:]
   var programs: [RowProgram] = []
@@ -162,7 +163,8 @@ public struct ShardRollup: Sendable {
     let joules = spendsEnergy ? energy(position, at: time, row) : 0
     let activity = RowKernel.activity(
       row, offsets, busyMilliwatts: members[position].traits.busyMilliwatts)
-    let power = NodePower(activity, members[position], at: time)
+    let power = NodePower(
+      activity, members[position], machine: controllerMilliwatts(position, at: time), at: time)
     let counterBase = keepsSketches ? sketches.cell(leaf, at: time) : -1
     Self.add(row, columns.span, to: &words, at: base, counters: &sketches.counts, at: counterBase)
     addFields(activity, power, joules, members[position], at: base)

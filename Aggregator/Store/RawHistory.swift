@@ -167,7 +167,8 @@ public final class RawHistory: Sendable {
       let lower = part == 0 ? nil : bounds[part - 1]
       let upper = part < bounds.count ? bounds[part] : nil
       let includes: @Sendable (NodeID) -> Bool = { node in
-        (lower.map { node >= $0 } ?? true) && (upper.map { node < $0 } ?? true)
+        (lower.map { selection.place(of: node) >= $0 } ?? true)
+          && (upper.map { selection.place(of: node) < $0 } ?? true)
           && (selection.nodes.map { $0.contains(node) } ?? true)
       }
       var tail = try RawTail(
@@ -175,7 +176,7 @@ public final class RawHistory: Sendable {
         appliedThrough: { shard, node in known.records[shard][RawGroups.group(of: node)] })
       if tail.isCutShort {
         // A single node, or very many parts: then rather much memory than no answer.
-        let pieces = Self.pieces(of: tail, max: StoreLimits.tailPartsMax - bounds.count)
+        let pieces = Self.pieces(of: tail, selection, max: StoreLimits.tailPartsMax - bounds.count)
         if pieces.isEmpty { bytesMax = .max } else { bounds.insert(contentsOf: pieces, at: part) }
         continue
       }
@@ -191,8 +192,8 @@ public final class RawHistory: Sendable {
 
   /// Names that divide the nodes of a tail into so many pieces that each can be expected to be read whole; none when it
   /// has only one node.
-  private static func pieces(of tail: borrowing RawTail, max most: Int) -> [NodeID] {
-    let names = tail.nodes.keys.sorted()
+  private static func pieces(of tail: borrowing RawTail, _ selection: RawSelection, max most: Int) -> [NodeID] {
+    let names = Set(tail.nodes.keys.map { selection.place(of: $0) }).sorted()
     let count = min(Int((1.1 / tail.share).rounded(.up)), names.count, most + 1)
     guard count > 1 else { return [] }
     return (1..<count).map { names[$0 * names.count / count] }

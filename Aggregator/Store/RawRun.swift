@@ -8,6 +8,8 @@ public struct RawSelection: Sendable {
   public var nodes: Set<NodeID>?
   /// The metrics, by their numbers; `nil`: all that a node sends.
   public var metrics: Set<MetricID>?
+  /// In which order nodes come.
+  public var order = Order.names
   /// Only where rows lie is asked for: runs have no columns, and of a chunk the first and the last tick.
   var skipsValues = false
 
@@ -16,6 +18,26 @@ public struct RawSelection: Sendable {
     self.nodes = nodes
     self.metrics = metrics
   }
+
+  /// Orders of nodes.
+  public enum Order: Sendable {
+    /// By name.
+    case names
+    /// Nodes by name, each right after its machine's controller, `NODE.bmc`, so that whoever folds a node knows already
+    /// what its controller said.
+    case controllersFirst
+  }
+
+  /// Names in the wanted order.
+  func sorted(_ names: some Sequence<NodeID>) -> [NodeID] {
+    guard order == .controllersFirst else { return names.sorted() }
+    // Strictly ascending: the name itself parts what is alike otherwise.
+    return names.map { (place: place(of: $0), isNode: $0.controlled == nil ? 1 : 0, name: $0) }
+      .sorted { ($0.place, $0.isNode, $0.name) < ($1.place, $1.isNode, $1.name) }.map(\.name)
+  }
+
+  /// The name by which a node is sorted first. Where names are divided, they are divided by it.
+  func place(of node: NodeID) -> NodeID { order == .controllersFirst ? node.controlled ?? node : node }
 
   /// Numbers of the columns of `layout` that are wanted, ascending.
   func columns(of layout: RowLayout) -> [Int] {

@@ -39,7 +39,7 @@ struct RawVisit {
       }
     }
     let order = hours.sorted()
-    let nodes = names.sorted()
+    let nodes = selection.sorted(names)
     let block = blockSize(hours: order.count)
     for start in stride(from: 0, to: nodes.count, by: block) {
       let some = Array(nodes[start..<min(start + block, nodes.count)])

@@ -71,6 +71,40 @@ struct LevelTests {
     #expect(try total(.allocation) { !$0.contains("/") } == expected)
   }
 
+  @Test("minutes formed from the journals have what machines' controllers said", arguments: [1, 3])
+  func controllers(shards: Int) throws {
+    let folder = try TemporaryDirectory()
+    var options = TestEngine.Options()
+    options.shards = shards
+    let engine = try TestEngine(folder.path, options)
+    let first = Int64(Date().timeIntervalSince1970) / 60 * 60_000 - 3_600_000
+    // A node of which the fleet knows and one of which it does not, their names apart in any order of names.
+    let names = [TestFleet.nodes[0], TestFleet.stranger]
+    var agents: [HandAgent] = []
+    for (number, node) in names.enumerated() {
+      let agent = try HandAgent(node, engine.endpoint)
+      let controller = try HandAgent(TestFleet.node("\(node.name).bmc"), engine.endpoint)
+      #expect(try agent.greet() && controller.greet())
+      for step in 1...4 {
+        let tick = first + 1000 * Int64(step)
+        var row = [Int64](repeating: 400_000, count: 8) + [Int64](repeating: .min, count: 9)
+        try agent.send(agent.live(tick, row: row))
+        row = [Int64](repeating: .min, count: 16) + [4_000_000 + Int64(100_000 * number + step)]
+        if step == 2 { try controller.send(controller.live(tick, row: row)) }
+      }
+      agents += [agent, controller]
+    }
+    for agent in agents { #expect(try agent.waitUntilDurable()) }
+    try engine.formMinutes()
+    engine.stop()
+    var measured: [Int64] = []
+    try engine.store.tiers.forEachWindow(.rollup(.nation), .minute) { _, window in
+      measured.append(window.field(.measuredPower, 0).sum)
+    }
+    // Two ticks with the GPUs alone, two with the controller's reading, which stands for two seconds.
+    #expect(measured.first == 4 * 3_200_000 + 2 * (4_000_002 + 4_100_002))
+  }
+
   @Test(
     "a recorded trace is stored with the watts that its file has",
     .enabled(if: RecordedData.isPresent, "no recordings here"))

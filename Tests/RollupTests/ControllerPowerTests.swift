@@ -1,6 +1,7 @@
 import BongsuFleet
 import BongsuModel
 import BongsuRollup
+import BongsuTestKit
 import Foundation
 import Testing
 
@@ -61,9 +62,10 @@ struct ControllerPowerTests {
     arguments: [false, true])
   func measured(controllerFirst: Bool) {
     let machine = Machine(controllerFirst: controllerFirst)
+    machine.read(6_100_000, at: 0)
+    // A tick has what was read before it, whichever of the two came first.
     let before = machine.close()
     #expect(before.field(.measuredPower, 0) == 4_000_000 && before.field(.scaledPower, 0) > 0)
-    machine.read(6_100_000, at: 0)
     for _ in 1..<20 {
       let cell = machine.close()
       #expect(cell.field(.measuredPower, 0) == 6_100_000 && cell.totalMilliwatts(0) == 6_100_000)
@@ -80,25 +82,44 @@ struct ControllerPowerTests {
     for step in 0..<25 {
       if step == 10 { machine.read(nil, at: step) }
       let cell = machine.close()
-      #expect((cell.field(.scaledPower, 0) == 0) == (step < 20), "tick \(step)")
+      #expect((cell.field(.scaledPower, 0) == 0) == (1...20).contains(step), "tick \(step)")
     }
   }
 
-  @Test("a newer reading replaces it, one that comes out of order does not")
+  @Test("each tick has the newest reading before it, in whatever order the readings come")
   func newest() {
+    var random = SeededRandom(default: 5)
+    for _ in 0..<20 {
+      let machine = Machine()
+      for step in [0, 10, 20].shuffled(using: &random) { machine.read(6_000_000 + Int64(step), at: step) }
+      _ = machine.close()
+      for step in 1...40 {
+        let want = 6_000_000 + Int64(min((step - 1) / 10 * 10, 20))
+        #expect(machine.close().totalMilliwatts(0) == want, "tick \(step), seed \(random.seed)")
+      }
+    }
+  }
+
+  @Test("late rows of a node have the readings of their time, as far as those are remembered")
+  func late() {
     let machine = Machine()
-    machine.read(6_000_000, at: 10)
-    for _ in 0..<10 { _ = machine.close() }
-    machine.read(5_000_000, at: 0)
-    #expect(machine.close().totalMilliwatts(0) == 6_000_000)
-    machine.read(7_000_000, at: 20)
-    #expect(machine.close().totalMilliwatts(0) == 7_000_000)
+    machine.read(6_000_000, at: 0)
+    _ = machine.close()
+    for step in 1...30 {
+      if step % 10 == 0 { machine.read(6_000_000 + Int64(step), at: step) }
+      _ = machine.close(nil)
+    }
+    let row = machine.row(500_000)
+    for step in [5, 15] { machine.shard.addLate(machine.node, at: machine.tick(step), row: row.span) }
+    let corrections = machine.shard.takeLate().map { machine.levels.correction([$0]).nation }
+    #expect(corrections.map { $0.field(.measuredPower, 0) } == [6_000_000, 6_000_010])
   }
 
   @Test("the node's own meter goes before it")
   func ownMeter() {
     let machine = Machine(hasMeter: true)
     machine.read(6_100_000, at: 0)
+    _ = machine.close(meter: 5_900_000)
     #expect(machine.close(meter: 5_900_000).totalMilliwatts(0) == 5_900_000)
     #expect(machine.close(meter: nil).totalMilliwatts(0) == 6_100_000)
   }
@@ -107,6 +128,7 @@ struct ControllerPowerTests {
   func older() {
     let machine = Machine()
     machine.read(3_000_000, at: 0)
+    _ = machine.close(700_000)
     #expect(machine.close(700_000).totalMilliwatts(0) == 5_600_000)
   }
 
@@ -114,11 +136,11 @@ struct ControllerPowerTests {
   func silent() {
     let machine = Machine()
     machine.read(6_100_000, at: 0)
-    _ = machine.close()
+    for _ in 0..<2 { _ = machine.close() }
     let silent = machine.close(nil)
     #expect(silent.field(.missingPower, 0) == 6_100_000 && silent.field(.measuredPower, 0) == 0)
     let late = machine.row(500_000)
-    machine.shard.addLate(machine.node, at: machine.tick(1), row: late.span)
+    machine.shard.addLate(machine.node, at: machine.tick(2), row: late.span)
     let correction = machine.levels.correction(machine.shard.takeLate()).nation
     #expect(correction.field(.missingPower, 0) == -6_100_000 && correction.field(.measuredPower, 0) == 6_100_000)
   }
@@ -127,6 +149,7 @@ struct ControllerPowerTests {
   func stranger() {
     let machine = Machine("stray-1")
     machine.read(6_100_000, at: 0)
+    _ = machine.close()
     let cell = machine.close()
     #expect(cell.totalMilliwatts(0) == 6_100_000 && cell.field(.reportingNodes, 0) == 1)
     #expect(machine.shard.memberStates.map(\.id.name) == ["stray-1"])
@@ -147,29 +170,122 @@ struct ControllerPowerTests {
     #expect(cell.totalMilliwatts(0) == 0 && cell.field(.reportingNodes, 0) == 0)
   }
 
-  @Test("a minute formed from stored rows is the same with a controller's rows among them as without")
-  func minute() {
+  /// Forms consecutive minutes from batches of rows; answers each minute's nation, its nodes, and what it leaves.
+  private func minutes(
+    _ count: Int, after carry: RollupCarry = RollupCarry(), _ batches: [[NodeRows]]
+  ) -> [(nation: WindowTable?, nodes: [String: WindowTable], carry: RollupCarry)] {
     let plan = RollupPlan(SmallFleet.tree)
-    let end = SmallFleet.start.advanced(by: 60, of: .second)
-    func rows(_ name: String, _ layout: RowLayout, every seconds: Int) -> NodeRows {
-      let ticks = stride(from: seconds, through: 60, by: seconds).map { SmallFleet.start.advanced(by: $0, of: .second) }
-      let words = [Int64](repeating: 500_000, count: layout.width * ticks.count)
-      return NodeRows(NodeID(name)!, [.init(layout: layout, ticks: ticks, words: words)])
-    }
-    func formed(_ batch: [NodeRows]) -> (nation: [Int64], nodes: [String], carry: RollupCarry) {
-      var rollup = MinuteRollup(plan, to: end, after: RollupCarry())
-      rollup.add(batch)
+    var carry = carry
+    return (1...count).map { number in
+      let end = SmallFleet.start.advanced(by: 60 * number, of: .second)
+      var rollup = MinuteRollup(plan, to: end, after: carry)
+      for batch in batches { rollup.add(batch.map { Self.cut($0, MinuteRollup.ticks(to: end)) }) }
       var levels = LevelRollup(plan)
-      let (minute, carry) = rollup.finish(&levels)
-      let names = minute.nodes.compactMap { $0.labels.first { $0.name == "node" }?.value }
-      return (minute.levels[.nation]?.first?.windows ?? [], names, carry)
+      let (minute, left) = rollup.finish(&levels)
+      carry = left
+      var nodes: [String: WindowTable] = [:]
+      for row in minute.nodes { nodes[row.labels.first { $0.name == "node" }?.value ?? ""] = row.window }
+      return (minute.levels[.nation]?.first.map { Self.whole($0, end) }, nodes, left)
     }
-    let node = rows("east-b-r1-n2", .node(gpus: 8), every: 1)
-    let slow = RowLayout.node(gpus: 0, interval: TickInterval(milliseconds: 10_000)!, hasMeter: true)
-    let without = formed([node])
-    let with = formed([node, rows("east-b-r1-n2.bmc", slow, every: 10)])
-    #expect(!without.nation.isEmpty && with.nation == without.nation)
-    #expect(with.nodes == ["east-b-r1-n2"] && with.carry == without.carry)
+  }
+
+  /// The minute of a group's six windows.
+  private static func whole(_ group: StoredMinute.Group, _ end: Tick) -> WindowTable {
+    var minute = WindowTable(.nation, .minute, end: end, count: 1)
+    for number in 0..<6 {
+      let row = Array(group.windows[number * TierRow.windowWidth..<(number + 1) * TierRow.windowWidth])
+      let windowEnd = end.advanced(by: 10 * (number - 5), of: .second)
+      if let window = TierRow.window(row, .nation, .tenSeconds, end: windowEnd) { minute.merge(window) }
+    }
+    return minute
+  }
+
+  private static func cut(_ rows: NodeRows, _ ticks: ClosedRange<Tick>) -> NodeRows {
+    NodeRows(
+      rows.id,
+      rows.runs.map { run in
+        let places = run.ticks.indices.filter { ticks.contains(run.ticks[$0]) }
+        let width = run.layout.width
+        return .init(
+          layout: run.layout, ticks: places.map { run.ticks[$0] },
+          words: places.flatMap { run.words[$0 * width..<($0 + 1) * width] })
+      })
+  }
+
+  private static func rows(
+    _ name: String, _ layout: RowLayout, at steps: some Sequence<Int>, _ milliwatts: (Int) -> Int64
+  ) -> NodeRows {
+    let steps = Array(steps)
+    let words = steps.flatMap { [Int64](repeating: milliwatts($0), count: layout.width) }
+    let ticks = steps.map { SmallFleet.start.advanced(by: $0, of: .second) }
+    return NodeRows(NodeID(name)!, [.init(layout: layout, ticks: ticks, words: words)])
+  }
+
+  private static let slow = RowLayout.node(gpus: 0, interval: TickInterval(milliseconds: 10_000)!, hasMeter: true)
+
+  @Test(
+    "minutes formed from stored rows have the readings too, in levels and in the node, and leave the last to the next")
+  func stored() throws {
+    let node = Self.rows("east-b-r1-n2", .node(gpus: 8), at: 1...180) { _ in 500_000 }
+    let controller = Self.rows("east-b-r1-n2.bmc", Self.slow, at: [10, 20, 60]) { 6_000_000 + Int64($0) }
+    let without = minutes(3, [[node]])
+    let together = minutes(3, [[controller, node]])
+    let apart = minutes(3, [[controller], [node]])
+    for number in 0..<3 {
+      let other = try #require(apart[number].nation)
+      let nation = try #require(together[number].nation)
+      #expect(nation == other && together[number].carry == apart[number].carry)
+      #expect(Set(together[number].nodes.keys) == ["east-b-r1-n2"])
+      #expect(together[number].nodes["east-b-r1-n2"]?.field(.measuredPower, 0) == nation.field(.measuredPower, 0))
+      #expect(nation.field(.reportingNodes, 0) == without[number].nation?.field(.reportingNodes, 0))
+    }
+    func measured(_ number: Int) -> Int64? { together[number].nation?.field(.measuredPower, 0).sum }
+    // 10 ticks before the first reading, 10 with it, 20 with the second, then it is too old.
+    #expect(measured(0) == 30 * 4_000_000 + 10 * 6_000_010 + 20 * 6_000_020)
+    #expect(measured(1) == 20 * 6_000_060 + 40 * 4_000_000)
+    #expect(together[2].nation == without[2].nation && together[2].carry == without[2].carry)
+    #expect(together[0].carry != without[0].carry && together[0].carry.fingerprint != without[0].carry.fingerprint)
+  }
+
+  @Test("what a minute leaves of controllers is kept as bytes; what was kept before there were any is read")
+  func carry() throws {
+    let controller = Self.rows("east-b-r1-n2.bmc", Self.slow, at: [50, 60]) { 6_000_000 + Int64($0) }
+    let left = minutes(1, [[controller]])[0].carry
+    #expect(try RollupCarry(bytes: left.bytes) == left && left != RollupCarry())
+    for length in left.bytes.indices {
+      #expect(throws: PackedIntegersUnreadable.self, "\(length) bytes") {
+        try RollupCarry(bytes: Array(left.bytes[..<length]))
+      }
+    }
+    var before = IntegerWriter()
+    for number in [1, 0, 0] { before.add(number) }
+    #expect(try RollupCarry(bytes: before.bytes) == RollupCarry())
+    var after = IntegerWriter()
+    for number in [3, 0, 0, 0] { after.add(number) }
+    #expect(throws: PackedIntegersUnreadable.self) { try RollupCarry(bytes: after.bytes) }
+  }
+
+  @Test("after a restart the stored reading stands again, and the silent node is estimated with it")
+  func recalled() {
+    let machine = Machine()
+    machine.read(6_100_000, at: 0)
+    for _ in 0..<2 { _ = machine.close() }
+    var restarted = ShardRollup(RollupPlan(SmallFleet.tree), first: machine.tick(5), keepsSketches: false)
+    for state in machine.shard.memberStates { restarted.restore(state) }
+    var row = [Int64](repeating: SampleValue.absent.bits, count: machine.controllerLayout.width)
+    row[machine.controllerLayout.offset(of: machine.controllerLayout.column(of: .nodePower)!)] = 6_500_000
+    let node = machine.row(500_000)
+    restarted.recall(NodeID("east-b-r1-n2.bmc")!, layout: machine.controllerLayout, row.span, at: machine.tick(2))
+    restarted.recall(NodeID("east-b-r1-n2")!, layout: machine.layout, node.span, at: machine.tick(4))
+    var levels = LevelRollup(restarted.plan)
+    var frame = LeafFrame(tick: machine.tick(5))
+    restarted.close(into: &frame)
+    #expect(levels.close([frame]).nation.field(.missingPower, 0) == 6_500_000)
+    let number = restarted.join(NodeID("east-b-r1-n2")!, layout: machine.layout)
+    #expect(restarted.add(number, at: machine.tick(6), row: node.span) == .added)
+    frame = LeafFrame(tick: machine.tick(6))
+    restarted.close(into: &frame)
+    #expect(levels.close([frame]).nation.field(.measuredPower, 0) == 6_500_000)
   }
 
   @Test("only names that the fleet does not use itself are controllers'")

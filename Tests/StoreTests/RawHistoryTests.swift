@@ -93,6 +93,18 @@ struct RawHistoryTests {
     }
   }
 
+  @Test("where it is asked for, controllers come right before their nodes, wherever names are divided")
+  func controllersFirst() {
+    let names = ["x", "x-a", "x.bmc", "x.bmc.bmc", "w.bmc", "y"].compactMap { NodeID($0) }
+    var selection = RawSelection(ticks: Limits.tickRange)
+    #expect(selection.sorted(names).map(\.name) == ["w.bmc", "x", "x-a", "x.bmc", "x.bmc.bmc", "y"])
+    selection.order = .controllersFirst
+    let sorted = selection.sorted(names)
+    #expect(sorted.map(\.name) == ["w.bmc", "x.bmc", "x", "x-a", "x.bmc.bmc", "y"])
+    let places = sorted.map { selection.place(of: $0) }
+    #expect(places == places.sorted() && places[1] == places[2])
+  }
+
   @Test("without open journals a reader is told so")
   func closed() throws {
     let directory = try TemporaryDirectory()

@@ -33,7 +33,7 @@ public final class TierKeeper: Sendable {
   /// Distance of the minutes whose carry is kept, so that an old minute is formed without reading far back.
   private static let carryMilliseconds: Int64 = 600_000
 
-  /// Where rows come from: ``RawHistory/forEachRun(_:_:)``.
+  /// Where rows come from: ``RawHistory/forEachRun(_:_:)``, in the selection's order.
   public typealias RowSource =
     @Sendable (_ selection: RawSelection, _ body: (RawRun) throws -> Bool) throws -> RawLosses
 
@@ -152,7 +152,9 @@ public final class TierKeeper: Sendable {
     let ticks = MinuteRollup.ticks(to: Tick(unixMilliseconds: end))
     let start = Tick(unixMilliseconds: ticks.lowerBound.unixMilliseconds - carry.reachMilliseconds)
     var batch: [NodeRows] = []
-    let losses = try rows(RawSelection(ticks: start...ticks.upperBound)) { run in
+    var selection = RawSelection(ticks: start...ticks.upperBound)
+    selection.order = .controllersFirst
+    let losses = try rows(selection) { run in
       if batch.last?.id != run.node {
         if batch.count == Self.batchNodes {
           rollup.add(batch)

@@ -6,7 +6,8 @@ import Synchronization
 
 @testable import BongsuStore
 
-/// Two sites, two meters of which one is read, nested allocations with dated membership, and a node that no file names.
+/// Two sites, two meters of which one is read, nested allocations with dated membership, a node that no file names, and
+/// controllers of some machines.
 enum TierFleet {
   static let tree: FleetTree = {
     let text = """
@@ -58,10 +59,17 @@ enum TierFleet {
   static let plan = RollupPlan(tree)
   /// 2025-12-31T23:58:00Z: an hour and a quarter-hour end within the first minutes.
   static let start: Int64 = 1_767_225_600_000 - 120_000
-  static let names = tree.nodes.map(\.id.name) + ["stray-1", "east-utility"]
+  static let names =
+    tree.nodes.map(\.id.name) + ["stray-1", "east-utility"] + controllers.map { $0.name }
+  /// Beside a node that has a meter, a slow and a fast one, one that loses a GPU, and one that nobody knows.
+  static let controllers = [
+    (name: "east-a-r1-n2.bmc", milliseconds: 10_000), ("west-a-r1-n1.bmc", 5000), ("west-a-r1-n2.bmc", 10_000),
+    ("east-a-r2-n1.bmc", 60_000), ("stray-1.bmc", 1000),
+  ]
 
   static func layout(_ index: Int, _ step: Int) -> RowLayout {
-    let isMeter = names[index] == "east-utility"
+    let controller = controllers.first { $0.name == names[index] }
+    let isMeter = names[index] == "east-utility" || controller != nil
     // One node loses a GPU on the way, one has no counters, one is slow, one is fast.
     let gpus = isMeter ? 0 : index == 1 && step >= 100 ? 7 : 8
     var ids: [MetricID] = [.gpuPower, .gpuUtilization, .gpuMemoryUsed, .gpuTemperatureMargin]
@@ -71,7 +79,8 @@ enum TierFleet {
     let devices =
       [Device.node]
       + (0..<gpus).map { Device(scope: .gpu, index: UInt16($0), key: "GPU-\($0)", model: "NVIDIA B200") }
-    let interval = TickInterval(milliseconds: index == 4 ? 10_000 : index == 5 ? 500 : 1000)
+    let interval = TickInterval(
+      milliseconds: controller?.milliseconds ?? (index == 4 ? 10_000 : index == 5 ? 500 : 1000))
     return try! RowLayout(  // known metrics and distinct devices
       interval: interval ?? .second, columns: ids.map { MetricCatalogue.metric($0)! }, devices: devices)
   }
@@ -160,7 +169,7 @@ final class TierRows: Sendable {
       let last = selection.ticks.upperBound.unixMilliseconds
       let wanted = shown.filter { first <= $0.tick && $0.tick <= last }
       let nodes = Dictionary(grouping: wanted, by: \.node)
-      for node in nodes.keys.sorted() {
+      for node in selection.sorted(nodes.keys) {
         var pile = RawPile()
         for entry in nodes[node] ?? [] {
           pile.put(entry.layout, Tick(unixMilliseconds: entry.tick), entry.row.span, record: 1, selection)
