@@ -12,31 +12,12 @@ import Glibc
 /// `bongsu-agent`: reads this node's devices once per tick and delivers what it read.
 @main
 enum AgentMain {
-  static func main() {
-    var arguments = Array(CommandLine.arguments.dropFirst())
-    let command = arguments.first.flatMap { $0.hasPrefix("-") ? nil : $0 } ?? "run"
-    if arguments.first == command { arguments.removeFirst() }
-    do {
-      if arguments.contains("--help") || arguments.contains("-h") || command == "help" {
-        print(usage)
-      } else if arguments.contains("--version") {
-        print("bongsu-agent \(Release.version)")
-      } else {
-        switch command {
-        case "run": try run(arguments)
-        case "sample": try sample(arguments)
-        case "join": try JoinCommand.run(arguments)
-        case "ctl": try ControlCommand.run(arguments)
-        default: throw ArgumentScanner.UsageError(description: "unknown command \(command)")
-        }
-      }
-    } catch let error as ArgumentScanner.UsageError {
-      complain("\(error)\n\n\(usage)")
-      exit(2)
-    } catch {
-      complain("\(error)")
-      exit(1)
-    }
+  static func main() { exit(program.status(of: Array(CommandLine.arguments.dropFirst()))) }
+
+  private static var program: AgentProgram {
+    AgentProgram(
+      name: "bongsu-agent", usage: usage,
+      commands: ["run": run, "sample": sample, "join": JoinCommand.run, "ctl": ControlCommand.run])
   }
 
   private static let sampleOptions: [ArgumentScanner.Option] = [
@@ -80,7 +61,7 @@ enum AgentMain {
 
   private static func sample(_ arguments: [String]) throws {
     let scanned = try ArgumentScanner(arguments, options: sampleOptions)
-    try refuseOperands(scanned)
+    try scanned.refuseOperands()
     let format = scanned.value("--format") ?? "table"
     guard format == "table" || format == "json" else {
       throw ArgumentScanner.UsageError(description: "--format is '\(format)', expected table or json")
@@ -96,7 +77,7 @@ enum AgentMain {
   private static func run(_ arguments: [String]) throws {
     let renamed = SettingKey.renaming(arguments, keys: AgentConfiguration.keys)
     let scanned = try ArgumentScanner(renamed.arguments, options: AgentConfiguration.options + [DrillLog.option])
-    try refuseOperands(scanned)
+    try scanned.refuseOperands()
     let configuration = try AgentConfiguration(scanned, warnings: renamed.warnings)
     // Sources are made before anything starts: a recording that cannot be read ends the agent here.
     let sources = try SourceSet(configuration.sources, interval: configuration.interval)
@@ -141,7 +122,7 @@ enum AgentMain {
   }
 
   private static func sayChecked(_ configuration: AgentConfiguration) {
-    for warning in configuration.settings.warnings { complain("warning: \(warning)") }
+    for warning in configuration.settings.warnings { program.complain("warning: \(warning)") }
     print(
       "the settings can be used: node \(configuration.node), every \(configuration.interval.milliseconds) ms, to "
         + configuration.endpoints.map(\.description).joined(separator: ", ")
@@ -159,18 +140,6 @@ enum AgentMain {
       log.error("spool", "\(error); unsent samples are kept in memory alone")
       return Spool(disk: nil, limits: limits, salt: salt)
     }
-  }
-
-  private static func refuseOperands(_ scanned: ArgumentScanner) throws {
-    if let operand = scanned.operands.first {
-      throw ArgumentScanner.UsageError(description: "unexpected argument '\(operand)'")
-    }
-  }
-
-  private static func complain(_ text: String) {
-    var bytes = Array("bongsu-agent: \(text)\n".utf8)
-    // SAFETY: the buffer is valid for its own count during the call.
-    _ = unsafe bytes.withUnsafeMutableBytes { unsafe write(2, $0.baseAddress, $0.count) }
   }
 }
 

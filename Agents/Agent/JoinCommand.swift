@@ -16,16 +16,8 @@ enum JoinCommand {
   /// Runs the command and prints one line.
   static func run(_ arguments: [String]) throws {
     let scanned = try ArgumentScanner(arguments, options: options)
-    guard scanned.operands.count == 1, let operand = scanned.operands.first else {
-      throw ArgumentScanner.UsageError(
-        description: "join takes one join string, got \(scanned.operands.count); make one with bongsu join-token create"
-      )
-    }
     let seconds = try timeout(scanned.value("--timeout") ?? "10")
-    guard let text = operand == "-" ? readLine(strippingNewline: true) : operand else {
-      throw Invalid(description: "there is no join string on standard input")
-    }
-    let string = try JoinString(parsing: text)
+    let string = try scanned.joinString()
     let directory = scanned.value("--state") ?? NodeIdentity.defaultDirectory
     let context = try Context()
     let joining = Joining(

@@ -61,3 +61,17 @@ package struct Joining {
     return identity
   }
 }
+
+extension ArgumentScanner {
+  /// The join string that a command of one operand was given: the operand, or a line of standard input when that is `-`.
+  package func joinString() throws -> JoinString {
+    guard operands.count == 1, let operand = operands.first else {
+      throw UsageError(
+        description: "join takes one join string, got \(operands.count); make one with bongsu join-token create")
+    }
+    guard let text = operand == "-" ? readLine(strippingNewline: true) : operand else {
+      throw Invalid(description: "there is no join string on standard input")
+    }
+    return try JoinString(parsing: text)
+  }
+}

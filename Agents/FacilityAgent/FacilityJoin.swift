@@ -12,16 +12,8 @@ import BongsuTransport
 /// Joining again is safe: a name that has joined keeps its key and takes no further use.
 enum FacilityJoin {
   static func run(_ scanned: ArgumentScanner) throws {
-    guard scanned.operands.count == 1, let operand = scanned.operands.first else {
-      throw ArgumentScanner.UsageError(
-        description: "join takes one join string, got \(scanned.operands.count); make one with bongsu join-token create"
-      )
-    }
-    guard let text = operand == "-" ? readLine(strippingNewline: true) : operand else {
-      throw Invalid(description: "there is no join string on standard input")
-    }
+    let string = try scanned.joinString()
     let configuration = try FacilityMain.configuration(scanned)
-    let string = try JoinString(parsing: text)
     let client = EnrolmentClient(context: try Context())
     var failures: [String] = []
     for node in configuration.nodes {

@@ -10,30 +10,16 @@ import Glibc
 /// `bongsu-facility-agent`: reads what speaks HTTP (dcgm-exporters, BMCs, Prometheus) and delivers it for nodes and meters.
 @main
 enum FacilityMain {
-  static func main() {
-    var arguments = Array(CommandLine.arguments.dropFirst())
-    let command = arguments.first.flatMap { $0.hasPrefix("-") ? nil : $0 } ?? "run"
-    if arguments.first == command { arguments.removeFirst() }
-    do {
-      if arguments.contains("--help") || arguments.contains("-h") || command == "help" {
-        print(usage)
-      } else if arguments.contains("--version") {
-        print("bongsu-facility-agent \(Release.version)")
-      } else {
-        switch command {
-        case "run": try run(try ArgumentScanner(arguments, options: runOptions))
-        case "sample": try sample(try ArgumentScanner(arguments, options: [configOption]))
-        case "join": try FacilityJoin.run(try ArgumentScanner(arguments, options: [configOption]))
-        default: throw ArgumentScanner.UsageError(description: "unknown command \(command)")
-        }
-      }
-    } catch let error as ArgumentScanner.UsageError {
-      complain("\(error)\n\n\(usage)")
-      exit(2)
-    } catch {
-      complain("\(error)")
-      exit(1)
-    }
+  static func main() { exit(program.status(of: Array(CommandLine.arguments.dropFirst()))) }
+
+  private static var program: AgentProgram {
+    AgentProgram(
+      name: "bongsu-facility-agent", usage: usage,
+      commands: [
+        "run": { try run(try ArgumentScanner($0, options: runOptions)) },
+        "sample": { try sample(try ArgumentScanner($0, options: [configOption])) },
+        "join": { try FacilityJoin.run(try ArgumentScanner($0, options: [configOption])) },
+      ])
   }
 
   private static let configOption = ArgumentScanner.Option(
@@ -70,16 +56,10 @@ enum FacilityMain {
       ?? FacilityConfiguration.defaultFile
   }
 
-  private static func refuseOperands(_ scanned: ArgumentScanner) throws {
-    if let operand = scanned.operands.first {
-      throw ArgumentScanner.UsageError(description: "unexpected argument '\(operand)'")
-    }
-  }
-
   // MARK: sample
 
   private static func sample(_ scanned: ArgumentScanner) throws {
-    try refuseOperands(scanned)
+    try scanned.refuseOperands()
     let configuration = try configuration(scanned)
     let log = AgentLog(level: configuration.logLevel)
     let board = ReadingBoard(endpoints: configuration.endpoints.count)
@@ -108,12 +88,12 @@ enum FacilityMain {
   // MARK: run
 
   private static func run(_ scanned: ArgumentScanner) throws {
-    try refuseOperands(scanned)
+    try scanned.refuseOperands()
     let configuration = try configuration(scanned)
     let clients = try EndpointClients(configuration)
     if scanned.has("--check-config") {
       blocking { await clients.shutDown() }
-      for warning in configuration.warnings { complain("warning: \(warning)") }
+      for warning in configuration.warnings { program.complain("warning: \(warning)") }
       print(
         "the settings can be used: \(configuration.endpoints.count) endpoints for \(configuration.nodes.count) nodes and "
           + "meters, every \(configuration.interval.milliseconds) ms")
@@ -184,11 +164,5 @@ enum FacilityMain {
       case .connection, .timeout: break
       }
     }
-  }
-
-  static func complain(_ text: String) {
-    let bytes = Array("bongsu-facility-agent: \(text)\n".utf8)
-    // SAFETY: the buffer is valid for its own count during the call.
-    _ = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
   }
 }

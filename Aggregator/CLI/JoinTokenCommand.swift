@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import BongsuReports
-internal import Foundation
 
 struct JoinTokenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -50,17 +49,9 @@ struct JoinTokenCommand: AsyncParsableCommand {
       let (created, text) = try await AggregatorClient.with(server) {
         try await $0.post("/api/bongsu/v1/join-tokens", request, as: CreatedJoinTokens.self)
       }
-      switch format {
-      case .json: StandardOutput.write(text)
-      case .csv:
-        StandardOutput.write(CSVText.line(["join_string"] + JoinTokenText.columns))
-        for token in created.tokens {
-          StandardOutput.write(CSVText.line([token.joinString] + JoinTokenText.cells(token.token)))
-        }
-      case .table:
-        for token in created.tokens { StandardOutput.print(TextTable.withoutControls(token.joinString)) }
-        StandardOutput.printError("keep it safe: it is not shown again; give it to `bongsu-agent join` on the machine")
-      }
+      JoinTokenText.printMade(
+        created.tokens.map { ($0.joinString, $0.token) }, text, format, secretColumn: "join_string",
+        advice: "give it to `bongsu-agent join` on the machine")
     }
   }
 
@@ -114,8 +105,7 @@ struct JoinTokenCommand: AsyncParsableCommand {
   }
 }
 
-/// Join tokens as a table or as CSV.
-enum JoinTokenText {
+enum JoinTokenText: TokenListText {
   static let columns = ["id", "state", "created", "expires", "uses_left", "uses_total", "nodes", "comment"]
 
   static func cells(_ token: JoinTokenReport) -> [String] {
@@ -126,27 +116,17 @@ enum JoinTokenText {
     ]
   }
 
-  /// Prints tokens in the wanted form; `text` is the answer as it came.
-  static func printAll(_ tokens: [JoinTokenReport], _ text: String, _ format: OutputFormat) {
-    switch format {
-    case .json: StandardOutput.write(text)
-    case .csv: StandardOutput.write(CSVText.line(columns) + tokens.map { CSVText.line(cells($0)) }.joined())
-    case .table:
-      var table = TextTable(columns: [
-        ("ID", .left), ("STATE", .left), ("CREATED", .left), ("EXPIRES", .left), ("USES LEFT", .right),
-        ("NODES", .left), ("COMMENT", .left),
-      ])
-      for token in tokens {
-        let cells = cells(token)
-        table.add([
-          TextTable.Cell(cells[0]), TextTable.Cell(cells[1], token.state == .open ? .none : .faint),
-          TextTable.Cell(cells[2]), TextTable.Cell(cells[3]), TextTable.Cell("\(token.usesLeft)/\(token.usesTotal)"),
-          TextTable.Cell(token.nodePatterns.isEmpty ? "any" : cells[6]), TextTable.Cell(cells[7]),
-        ])
-      }
-      let style = TerminalStyle(
-        isTerminal: StandardOutput.isTerminal, environment: ProcessInfo.processInfo.environment)
-      StandardOutput.print(table.lines(style: style).joined(separator: "\n"))
-    }
+  static let heading: [(title: String, alignment: TextTable.Alignment)] = [
+    ("ID", .left), ("STATE", .left), ("CREATED", .left), ("EXPIRES", .left), ("USES LEFT", .right), ("NODES", .left),
+    ("COMMENT", .left),
+  ]
+
+  static func row(_ token: JoinTokenReport) -> [TextTable.Cell] {
+    let cells = cells(token)
+    return [
+      TextTable.Cell(cells[0]), TextTable.Cell(cells[1], token.state == .open ? .none : .faint),
+      TextTable.Cell(cells[2]), TextTable.Cell(cells[3]), TextTable.Cell("\(token.usesLeft)/\(token.usesTotal)"),
+      TextTable.Cell(token.nodePatterns.isEmpty ? "any" : cells[6]), TextTable.Cell(cells[7]),
+    ]
   }
 }

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import BongsuReports
-internal import Foundation
 
 struct TokenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -56,16 +55,9 @@ struct TokenCommand: AsyncParsableCommand {
       let (created, text) = try await AggregatorClient.with(server) {
         try await $0.post("/api/bongsu/v1/tokens", request, as: CreatedAccessToken.self)
       }
-      switch format {
-      case .json: StandardOutput.write(text)
-      case .csv:
-        StandardOutput.write(CSVText.line(["secret"] + TokenText.columns))
-        StandardOutput.write(CSVText.line([created.secret] + TokenText.cells(created.token)))
-      case .table:
-        StandardOutput.print(TextTable.withoutControls(created.secret))
-        StandardOutput.printError(
-          "keep it safe: it is not shown again; give it by BONGSU_TOKEN, --token or Authorization: Bearer")
-      }
+      TokenText.printMade(
+        [(created.secret, created.token)], text, format, secretColumn: "secret",
+        advice: "give it by BONGSU_TOKEN, --token or Authorization: Bearer")
     }
   }
 
@@ -128,8 +120,7 @@ enum TokenRole: String, ExpressibleByArgument, CaseIterable {
   }
 }
 
-/// Access tokens as a table or as CSV.
-enum TokenText {
+enum TokenText: TokenListText {
   static let columns = ["id", "name", "role", "state", "created", "expires", "matchers"]
 
   static func cells(_ token: AccessTokenReport) -> [String] {
@@ -141,28 +132,18 @@ enum TokenText {
     ]
   }
 
-  /// Prints tokens in the wanted form; `text` is the answer as it came.
-  static func printAll(_ tokens: [AccessTokenReport], _ text: String, _ format: OutputFormat) {
-    switch format {
-    case .json: StandardOutput.write(text)
-    case .csv: StandardOutput.write(CSVText.line(columns) + tokens.map { CSVText.line(cells($0)) }.joined())
-    case .table:
-      var table = TextTable(columns: [
-        ("ID", .left), ("NAME", .left), ("ROLE", .left), ("STATE", .left), ("CREATED", .left), ("EXPIRES", .left),
-        ("SEES", .left),
-      ])
-      for token in tokens {
-        let cells = cells(token)
-        table.add([
-          TextTable.Cell(cells[0]), TextTable.Cell(cells[1]), TextTable.Cell(cells[2]),
-          TextTable.Cell(cells[3], token.state == .active ? .none : .faint), TextTable.Cell(cells[4]),
-          TextTable.Cell(token.expiresUnixMilliseconds == nil ? "never" : cells[5]),
-          TextTable.Cell(token.matchers.isEmpty ? "everything" : cells[6]),
-        ])
-      }
-      let style = TerminalStyle(
-        isTerminal: StandardOutput.isTerminal, environment: ProcessInfo.processInfo.environment)
-      StandardOutput.print(table.lines(style: style).joined(separator: "\n"))
-    }
+  static let heading: [(title: String, alignment: TextTable.Alignment)] = [
+    ("ID", .left), ("NAME", .left), ("ROLE", .left), ("STATE", .left), ("CREATED", .left), ("EXPIRES", .left),
+    ("SEES", .left),
+  ]
+
+  static func row(_ token: AccessTokenReport) -> [TextTable.Cell] {
+    let cells = cells(token)
+    return [
+      TextTable.Cell(cells[0]), TextTable.Cell(cells[1]), TextTable.Cell(cells[2]),
+      TextTable.Cell(cells[3], token.state == .active ? .none : .faint), TextTable.Cell(cells[4]),
+      TextTable.Cell(token.expiresUnixMilliseconds == nil ? "never" : cells[5]),
+      TextTable.Cell(token.matchers.isEmpty ? "everything" : cells[6]),
+    ]
   }
 }

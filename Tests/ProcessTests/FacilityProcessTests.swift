@@ -66,6 +66,7 @@ struct FacilityProcessTests {
     #expect(try await agent.ended(within: 15)?.status == 0)
     aggregator.terminate()
     #expect(try await aggregator.ended(within: 15)?.status == 0)
+    withExtendedLifetime(pages) {}
   }
 
   @Test("a node with an agent gets its machine's power from its controller: measured, in every level, once")
@@ -132,6 +133,7 @@ struct FacilityProcessTests {
     agent.terminate()
     #expect(try await agent.ended(within: 60)?.status == 0)
     try await site.stopAggregator()
+    withExtendedLifetime(pages) {}
   }
 
   private func number(_ query: String, _ url: String) -> Double? { value(of: query, url).flatMap(Double.init) }
@@ -167,6 +169,15 @@ private final class Pages {
   let folder: String
   let url: String
   private let process = Process()
+  /// Its standard input. Closed, it ends: also when the tests are killed and nobody is left to do it.
+  private let life = Pipe()
+  private static let server = """
+    import functools, http.server, sys, threading
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[2])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+    """
 
   init(_ folder: String) throws {
     self.folder = folder
@@ -174,11 +185,15 @@ private final class Pages {
     let port = freePort()
     url = "http://127.0.0.1:\(port)"
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["python3", "-m", "http.server", "\(port)", "--bind", "127.0.0.1", "--directory", folder]
+    process.arguments = ["python3", "-c", Self.server, "\(port)", folder]
+    process.standardInput = life
     process.standardError = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     try process.run()
   }
 
-  deinit { process.terminate() }
+  deinit {
+    try? life.fileHandleForWriting.close()
+    if process.isRunning { process.terminate() }
+  }
 }

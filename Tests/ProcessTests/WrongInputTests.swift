@@ -8,7 +8,10 @@ struct WrongInputTests {
   static let wrongUsage: [[String]] = [
     ["bongsu-agent", "--bake"], ["bongsu-agent", "bake"], ["bongsu-agent", "run", "extra"],
     ["bongsu-agent", "run", "--node"], ["bongsu-agent", "run", "--node", "a", "--node", "b"],
-    ["bongsu-agent", "sample", "--format", "xml"], ["bongsu-aggregator", "--bake"], ["bongsu-aggregator"],
+    ["bongsu-agent", "sample", "--format", "xml"], ["bongsu-agent", "join"], ["bongsu-agent", "join", "a", "b"],
+    ["bongsu-facility-agent", "--bake"], ["bongsu-facility-agent", "bake"], ["bongsu-facility-agent", "run", "extra"],
+    ["bongsu-facility-agent", "sample", "extra"], ["bongsu-facility-agent", "join"],
+    ["bongsu-aggregator", "--bake"], ["bongsu-aggregator"],
     ["bongsu-aggregator", "--fleet", "f.yaml", "--data", "d", "--listen", "nowhere"],
     ["bongsu-aggregator", "--fleet", "f.yaml", "--data", "d", "--shards", "0"], ["bongsu-fleet", "--bake"],
     ["bongsu-fleet"], ["bongsu", "top", "--bake"], ["bongsu", "bake"],
