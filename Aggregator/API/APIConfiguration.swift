@@ -60,6 +60,7 @@ public struct APIConfiguration: Sendable {
     public var certificatePath: String
     public var keyPath: String
 
+    /// Names the files; they are read when the server starts, and again at a reload.
     public init(certificatePath: String, keyPath: String) {
       self.certificatePath = certificatePath
       self.keyPath = keyPath

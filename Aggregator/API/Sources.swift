@@ -160,6 +160,7 @@ public struct APISources: Sendable {
   /// What it tells of metrics; asked at every request, since metrics may come later.
   public var metadata: @Sendable () -> [MetricMetadata]
 
+  /// What is there; `metadata` is kept as it is written and evaluated at every request.
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
     gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,

@@ -15,6 +15,7 @@ public final class AccessTokens: Sendable {
   /// What secrets begin with, so that people and scanners recognise one that has strayed.
   public static let secretPrefix = "bgs_"
 
+  /// Reads all tokens that `registry` holds, ended ones too. Throws what the disk refuses.
   public init(registry: Registry) throws {
     self.registry = registry
     known = Mutex(try Self.read(registry))

@@ -24,6 +24,7 @@ public final class Registrar: Sendable {
     /// empty host stands for the one by which a machine came to the enrolment port.
     public var ingest: [[HostPort]]
 
+    /// - Precondition: `ingest` has an entry for each receiver, one at least.
     public init(enrolment: [HostPort], ingest: [[HostPort]]) {
       precondition(!ingest.isEmpty, "an aggregator has a receiver")
       self.enrolment = enrolment

@@ -25,6 +25,7 @@ public final class AlertRunner: Sendable {
     /// Told which metrics rules read, with how far back in milliseconds, before the first evaluation and after a reload.
     public var prepare: @Sendable ([String: Int64]) -> Void
 
+    /// `circumstances` and `prepare` may be called on any thread.
     public init(
       source: RuleSource, circumstances: @escaping @Sendable (LabelSet) -> RuleEngine.Circumstances,
       prepare: @escaping @Sendable ([String: Int64]) -> Void

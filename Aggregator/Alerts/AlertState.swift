@@ -74,6 +74,7 @@ public struct AlertingState: Sendable {
   public private(set) var alerts: [Alert] = []
   private var positions: [LabelSet: Int] = [:]
 
+  /// No alert, as before the first evaluation.
   public init() {}
 
   /// Restores alerts that were saved, so that a restart neither forgets a pending time nor reports a start twice.

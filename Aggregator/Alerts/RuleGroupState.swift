@@ -29,6 +29,7 @@ public struct RuleGroupState: Sendable {
   /// Of labels and of annotations, by rule.
   private let templates: [(labels: [ParsedTemplate], annotations: [ParsedTemplate])]
 
+  /// Begins without alerts and without written series, as before the first evaluation.
   public init(_ group: RuleGroup) {
     self.group = group
     templates = group.rules.map { rule in

@@ -30,6 +30,7 @@ public struct IngestConfiguration: Sendable {
   /// How long acknowledgements are gathered, milliseconds.
   public var ackIntervalMilliseconds: Int64 = 3000
 
+  /// Plain connections, one shard and the usual times; whoever needs something else sets it before the engine is made.
   public init(listen: [String], journalDirectory: String, connectionsMax: Int) {
     self.listen = listen
     self.journalDirectory = journalDirectory

@@ -5,6 +5,7 @@ public struct WaitStrategy: Sendable, Hashable {
   /// Looks with `sched_yield` between them; lets the other end run when both share a core.
   public var yields: Int
 
+  /// - Precondition: neither is negative. Both 0: it sleeps after one look.
   public init(spins: Int, yields: Int) {
     precondition(spins >= 0 && yields >= 0, "spins and yields count looks, got \(spins) and \(yields)")
     self.spins = spins

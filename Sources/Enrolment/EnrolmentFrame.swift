@@ -10,6 +10,7 @@ public struct JoinRequest: Hashable, Sendable {
   /// Release of the agent, at most ``EnrolmentLimits/versionBytesMax`` bytes.
   public var agentVersion: String
 
+  /// - Precondition: `secret` has ``EnrolmentLimits/secretBytes`` bytes.
   public init(secret: [UInt8], node: NodeID, agentVersion: String) {
     precondition(secret.count == EnrolmentLimits.secretBytes, "a secret of \(secret.count) bytes")
     self.secret = secret
@@ -26,6 +27,7 @@ public struct JoinAcceptance: Hashable, Sendable {
   /// The key of the ingest port.
   public var serverKey: PublicKey
 
+  /// - Precondition: 1 to ``EnrolmentLimits/endpointsMax`` endpoints.
   public init(node: NodeID, endpoints: [HostPort], serverKey: PublicKey) {
     precondition((1...EnrolmentLimits.endpointsMax).contains(endpoints.count), "\(endpoints.count) endpoints")
     self.node = node

@@ -13,6 +13,7 @@ public struct SettingKey: Hashable, Sendable {
   /// Whether a running daemon takes a new value when it is told to read its file again.
   public let reloads: Bool
 
+  /// A setting with one value, under this name alone, that takes a restart, unless said otherwise.
   public init(
     _ name: String, isFlag: Bool = false, repeats: Bool = false, formerNames: [String] = [], reloads: Bool = false
   ) {

@@ -77,6 +77,7 @@ public struct DeliveryQueue: Sendable {
   public private(set) var lastFailure: String?
   public private(set) var lastDeliveredAt: Int64?
 
+  /// An empty queue, for a receiver that was never told anything.
   public init(_ settings: Settings) { self.settings = settings }
 
   /// How many events wait.

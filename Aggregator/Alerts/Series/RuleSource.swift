@@ -11,6 +11,7 @@ public struct RuleSource: SeriesSource {
   /// What every alerting rule writes; belongs to the rules even while there are no alerts.
   static let alertNames: Set<String> = ["ALERTS", "ALERTS_FOR_STATE"]
 
+  /// Puts the parts together, in the order in which a name is looked for.
   public init(live: TickSeries, written: RuleSeries, others: (any SeriesSource)?) {
     self.live = live
     self.written = written
