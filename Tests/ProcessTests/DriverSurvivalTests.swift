@@ -79,6 +79,35 @@ struct DriverSurvivalTests {
     #expect(DrillRows(site.log).isComplete(agent))
   }
 
+  @Test("a GPU that is partitioned, lost, back and whole again costs no row, and each change is said once")
+  func partitionedAndLost() async throws {
+    let site = try Site()
+    let machine = try Machine()
+    let agent = try site.agent(
+      ["--source", "nvml:\(machine.library.path)", "--state", "\(site.folder.path)/state"],
+      environment: machine.environment(gpus: 2))
+    func last(_ condition: @escaping (DrillRows.Row) -> Bool, within seconds: Double = 40) async throws -> Bool {
+      try await eventually(within: seconds) { DrillRows(site.log).rows.last.map(condition) ?? false }
+    }
+    #expect(try await last { $0.power != nil && $0.utilization != nil })
+    try machine.set("mig", 1)
+    // What its instances use is not what the board uses; the board's power is still its own.
+    #expect(try await last { $0.power != nil && $0.utilization == nil })
+    try machine.set("lost", 1)
+    #expect(try await last { $0.power == nil })
+    #expect(try await eventually(within: 20) { try await condition(site).contains("1 of 2 GPUs do not answer") })
+    try machine.set("lost", 0)
+    #expect(try await last { $0.power != nil })
+    try machine.set("mig", 0)
+    // Whether a GPU is partitioned is asked once a minute.
+    #expect(try await last({ $0.power != nil && $0.utilization != nil }, within: 150), "\(agent.errors)")
+    #expect(DrillRows(site.log).isComplete(agent))
+    let said = agent.errors.split(separator: "\n").filter { $0.contains("source nvml") }
+    #expect(said.count == 3, "\(agent.errors)")
+    agent.terminate()
+    #expect(try await agent.ended(within: 30)?.status == 0)
+  }
+
   @Test("a library that is replaced while it runs is closed when it no longer fits, and the new one is opened")
   func replaced() async throws {
     let site = try Site()

@@ -120,27 +120,29 @@ final class Site {
 struct DrillRows {
   struct Row {
     let tick: Int64
-    /// Power of the first GPU in milliwatts; `nil` where it is absent.
+    /// Power of the first GPU in milliwatts, and its utilization in thousandths; `nil` where it is absent.
     let power: Int64?
+    let utilization: Int64?
   }
   private(set) var rows: [Row] = []
 
   init(_ path: String) {
-    var place: Int?
+    var places: [Substring: Int] = [:]
     for line in ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
     where line.hasSuffix(";") {
       let words = line.split(separator: " ")
       if words[0] == "layout" {
-        // Metric 1 is the GPUs' power.
         var position = 0
-        place = nil
+        places = [:]
         for column in words[2...].dropLast() {
           let parts = column.split(separator: "*")
-          if parts[0] == "1" { place = position }
+          places[parts[0]] = position
           position += Int(parts[1]) ?? 0
         }
       } else if words[0] == "row", let tick = Int64(words[1]) {
-        rows.append(Row(tick: tick, power: place.flatMap { Int64(words[3 + $0]) }))
+        // Metric 1 is the GPUs' power, metric 6 their utilization.
+        func value(_ metric: Substring) -> Int64? { places[metric].flatMap { Int64(words[3 + $0]) } }
+        rows.append(Row(tick: tick, power: value("1"), utilization: value("6")))
       }
     }
   }
