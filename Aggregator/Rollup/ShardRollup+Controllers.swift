@@ -24,7 +24,8 @@ extension ShardRollup {
 
   /// Takes all that is known of the controller of `machine`, before the machine's rows come.
   mutating func note(_ readings: ControllerReadings, of machine: NodeID) {
-    controllers[Int(controllerNumber(of: machine))] = readings
+    let number = Int(controllerNumber(of: machine))
+    controllers[number] = readings
   }
 
   /// Takes a row of a controller that an earlier process stored.
@@ -32,7 +33,8 @@ extension ShardRollup {
     let interval = Int64(layout.interval.milliseconds)
     let offsets = RowProgram(layout).offsets
     guard let reading = ControllerReading(row, offsets, at: tick.unixMilliseconds, interval: interval) else { return }
-    note(reading, Int(controllerNumber(of: machine)))
+    let number = Int(controllerNumber(of: machine))
+    note(reading, number)
   }
 
   private mutating func note(_ reading: ControllerReading, _ number: Int) {
