@@ -62,7 +62,7 @@ enum TierFleet {
   static let names =
     tree.nodes.map(\.id.name) + ["stray-1", "east-utility"] + controllers.map { $0.name }
   /// Beside a node that has a meter, a slow and a fast one, one that loses a GPU, and one that nobody knows.
-  static let controllers = [
+  static let controllers: [(name: String, milliseconds: Int)] = [
     (name: "east-a-r1-n2.bmc", milliseconds: 10_000), ("west-a-r1-n1.bmc", 5000), ("west-a-r1-n2.bmc", 10_000),
     ("east-a-r2-n1.bmc", 60_000), ("stray-1.bmc", 1000),
   ]
