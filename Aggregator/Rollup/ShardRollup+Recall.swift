@@ -1,3 +1,4 @@
+import BongsuFleet
 public import BongsuModel
 
 extension ShardRollup {

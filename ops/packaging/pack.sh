@@ -192,6 +192,9 @@ pack() {
       cp -a "$tree/." "$everything/"
       deb "$package" "$output"
     done
+    # Where /lib leads to /usr/lib, unpacking a folder lib over / would put the folder in place of the link.
+    cp -a "$everything/lib/." "$everything/usr/lib/"
+    rm -r "$everything/lib"
     settle "$everything"
     tar --create --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
       --directory="$scratch/tarball" "bongsu-$version" |
