@@ -241,8 +241,10 @@ struct ControllerPowerTests {
     }
     func measured(_ number: Int) -> Int64? { together[number].nation?.field(.measuredPower, 0).sum }
     // 10 ticks before the first reading, 10 with it, 20 with the second, then it is too old.
-    #expect(measured(0) == 30 * 4_000_000 + 10 * 6_000_010 + 20 * 6_000_020)
-    #expect(measured(1) == 20 * 6_000_060 + 40 * 4_000_000)
+    let first: Int64 = 120_000_000 + 60_000_100 + 120_000_400
+    let second: Int64 = 120_001_200 + 160_000_000
+    #expect(measured(0) == first)
+    #expect(measured(1) == second)
     #expect(together[2].nation == without[2].nation && together[2].carry == without[2].carry)
     #expect(together[0].carry != without[0].carry && together[0].carry.fingerprint != without[0].carry.fingerprint)
   }
