@@ -85,7 +85,7 @@ public struct APIError: Error, Hashable, Sendable, CustomStringConvertible {
 
 extension String {
   /// The text as it may stand in a message: control characters escaped, cut at ``APILimits/quotedBytesMax``.
-  var quotedForMessage: String {
+  public var quotedForMessage: String {
     var out = ""
     for scalar in unicodeScalars {
       if scalar.value < 0x20 || scalar.value == 0x7F || scalar == "\"" || scalar == "\\" {

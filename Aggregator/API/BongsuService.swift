@@ -54,6 +54,7 @@ public struct BongsuService: Service {
     ExportRoutes(source: sources.export).install(in: &table)
     GapRoutes(source: sources.gaps).install(in: &table)
     HistoryRoutes(source: sources.history).install(in: &table)
+    FleetRoutes(control: sources.fleet).install(in: &table)
     ReportRoutes(source: sources.reports).install(in: &table)
     AlertRoutes(alerts: sources.alerts).install(in: &table)
     RuleRoutes(alerts: sources.alerts).install(in: &table)

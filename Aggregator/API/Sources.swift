@@ -131,6 +131,13 @@ public protocol HistorySource: Sendable {
   func ledger(_ request: LedgerRequest, within scope: AccessScope) async throws -> LedgerReport
 }
 
+/// What is done with the fleet file while the aggregator runs.
+public protocol FleetControl: Sendable {
+  /// Has stored rollups formed anew by the present fleet file, and an entry made in the audit log. Throws ``APIError`` of
+  /// `bad_parameter` for an instant that cannot be read, is yet to come or too long ago, and when nothing would change.
+  func restate(_ request: RestateRequest, by person: Operator) async throws -> RestateReport
+}
+
 /// Signed accounts of a month.
 public protocol ReportSource: Sendable {
   /// The key by which reports are signed.
@@ -150,6 +157,7 @@ public struct APISources: Sendable {
   /// The tokens that people and programs come with.
   public var tokens: (any AccessTokenControl)?
   public var history: (any HistorySource)?
+  public var fleet: (any FleetControl)?
   public var reports: (any ReportSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
@@ -164,7 +172,7 @@ public struct APISources: Sendable {
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
     gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,
-    reports: (any ReportSource)? = nil,
+    fleet: (any FleetControl)? = nil, reports: (any ReportSource)? = nil,
     series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil, page: (any PageSource)? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
@@ -174,6 +182,7 @@ public struct APISources: Sendable {
     self.gaps = gaps
     self.tokens = tokens
     self.history = history
+    self.fleet = fleet
     self.reports = reports
     self.series = series
     self.alerts = alerts

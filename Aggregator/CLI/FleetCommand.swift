@@ -6,12 +6,12 @@ internal import Foundation
 
 struct FleetCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "fleet", abstract: "Check and show fleet files; needs no aggregator.",
+    commandName: "fleet", abstract: "Check and show fleet files; have the past restated by a changed one.",
     discussion: """
       Example:
         bongsu fleet check ops/fleets/korea.yaml
       """,
-    subcommands: [Check.self, Show.self])
+    subcommands: [Check.self, Show.self, Restate.self])
 
   /// A fleet report has no CSV form.
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -62,6 +62,44 @@ struct FleetCommand: ParsableCommand {
       let fleet = FleetFile(path: file, options: FleetOptions(demoInService: demoInService))
       try FleetCommand.finish(
         FleetReport.show(fleet, now: Tick(unixMilliseconds: now), format: format.report), format)
+    }
+  }
+
+  struct Restate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Form stored rollups anew by the aggregator's present fleet file.",
+      discussion: """
+        A changed fleet file counts for what comes after the aggregator is started with it; stored rollups, the ledger \
+        and accounts stay as they were. This has them formed anew from their raw rows, as far back as those are kept. \
+        It is entered in the audit log.
+
+        Example:
+          bongsu fleet restate --from 2026-11-01
+        """)
+
+    @Option(help: "A day of the nation's time zone, or an instant such as 2026-11-01T09:30 or 2026-11-01T00:30Z.")
+    var from: String
+    @Option(help: "How to print it.") var format = Format.table
+    @OptionGroup var server: ServerOptions
+
+    func validate() throws {
+      guard (1...64).contains(from.utf8.count) else {
+        throw ValidationError("--from is \"\(TextTable.withoutControls(from))\"; give a day such as 2026-11-01")
+      }
+    }
+
+    func run() async throws {
+      let (report, text) = try await AggregatorClient.with(server) {
+        try await $0.post("/api/bongsu/v1/fleet/restate", RestateRequest(from: from), as: RestateReport.self)
+      }
+      switch format {
+      case .json: StandardOutput.write(text)
+      case .table:
+        StandardOutput.print(
+          TextTable.withoutControls(
+            "\(report.minutes) minutes since \(report.from) are formed anew by the present fleet file, oldest first; "
+              + "`bongsu doctor` tells how many wait"))
+      }
     }
   }
 

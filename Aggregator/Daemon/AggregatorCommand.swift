@@ -170,7 +170,9 @@ struct AggregatorCommand: AsyncParsableCommand {
     LoggingSystem.bootstrap { ThresholdLogHandler(label: $0, threshold: threshold) }
     let logger = Logger(label: "bongsu-aggregator")
     for warning in settings.warnings { logger.warning("\(warning)") }
-    let tree = try FleetFile(path: fleet, options: FleetOptions(demoInService: demoInService)).usableTree()
+    let options = FleetOptions(demoInService: demoInService)
+    let fleetFile = FleetFile(path: fleet, options: options)
+    let tree = try fleetFile.usableTree()
     let listen = try listenAddresses()
     let http = try Address(http, option: "--http")
     let connections = allowedConnections(logger)
@@ -225,6 +227,17 @@ struct AggregatorCommand: AsyncParsableCommand {
       logger: logger)
     let stored = HistoryAnswers(
       store: store, directory: data, ledger: LedgerAnswers(tiers: store.tiers, plan: engine.plan))
+    let tierKeeper = TierKeeper(
+      store: store.tiers, fleet: TierKeeper.Fleet(engine.plan, text: fleetFile.text, options: options),
+      retention: store.tierRetention,
+      formed: { minute in
+        do { try demand.minuteFormed(minute) } catch {
+          logger.warning("demand does not follow stored rollups: \(error)")
+        }
+      }, rows: { try history.forEachRun($0, $1) })
+    do { try stored.logForecast(to: logger) } catch {
+      logger.warning("what history will take on disk is not known: \(error)")
+    }
     let api = try BongsuService(
       configuration: access.configuration(http, allowsInsecureListen: allowInsecureListen, page: page),
       sources: APISources(
@@ -232,7 +245,7 @@ struct AggregatorCommand: AsyncParsableCommand {
         export: RawExporter(history: history, labels: SeriesLabels(tree: tree), logger: logger),
         gaps: GapAnswers(history: store.history, tree: tree),
         tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
-        history: stored,
+        history: stored, fleet: FleetAnswers(keeper: tierKeeper, tree: tree, registry: register),
         reports: UsageAnswers(
           tree: tree, tiers: store.tiers, ledger: stored, signer: try ReportKeyFile.signer(directory: data)),
         series: series, alerts: runner,
@@ -249,16 +262,7 @@ struct AggregatorCommand: AsyncParsableCommand {
           .init(service: LiveClock(live: live, engine: engine, logger: logger)),
           .init(service: OwnSeriesClock(own: own)), .init(service: failure),
           .init(
-            service: TierService(
-              engine: engine, store: store,
-              keeper: TierKeeper(
-                store: store.tiers, plan: engine.plan, retention: store.tierRetention,
-                formed: { minute in
-                  do { try demand.minuteFormed(minute) } catch {
-                    logger.warning("demand does not follow stored rollups: \(error)")
-                  }
-                }, rows: { try history.forEachRun($0, $1) }), demand: demand,
-              logger: logger)),
+            service: TierService(engine: engine, store: store, keeper: tierKeeper, demand: demand, logger: logger)),
           .init(
             service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),
           .init(

@@ -23,72 +23,67 @@ struct HistoryAnswers: HistorySource {
 
   private static let day = 86_400_000.0
 
-  private func storageNow() throws -> StorageReport {
+  func storageNow() throws -> StorageReport {
     let now = Int64(Date().timeIntervalSince1970 * 1000)
+    let forecast = StorageForecast(ledger.plan, at: Tick(unixMilliseconds: now))
     let tiers = try store.tiers.usage()
     let raw = store.rawUsage
     let journal = Self.bytes(of: "\(directory)/journal")
     let total = Self.bytes(of: directory)
+    func part(_ name: String, _ bytes: Int64, since oldest: Tick?, kept: Int64?) -> StorageReport.Part {
+      StorageReport.Part(
+        name: name, bytes: bytes, bytesPerDay: Self.perDay(bytes, since: oldest, now),
+        predictedBytesPerDay: forecast.bytesPerDay[name].map { Int64($0) }, keptMilliseconds: kept,
+        oldestUnixMilliseconds: bytes > 0 ? oldest?.unixMilliseconds : nil)
+    }
+    let kept = store.tierRetention.keptMilliseconds
     var parts = [
       StorageReport.Part(name: "journal", bytes: journal),
-      StorageReport.Part(
-        name: "raw", bytes: raw.bytes, bytesPerDay: Self.perDay(raw.bytes, since: raw.oldest, now),
-        keptMilliseconds: store.settings.rawKeptMilliseconds, oldestUnixMilliseconds: raw.oldest?.unixMilliseconds),
+      part("raw", raw.bytes, since: raw.oldest, kept: store.settings.rawKeptMilliseconds),
     ]
     for tier in Tier.allCases {
-      let bytes = tiers.tiers[tier] ?? 0
-      let oldest = try store.tiers.oldest(tier)
       parts.append(
-        StorageReport.Part(
-          name: tier.shortName, bytes: bytes, bytesPerDay: Self.perDay(bytes, since: oldest, now),
-          keptMilliseconds: store.tierRetention.keptMilliseconds[tier],
-          oldestUnixMilliseconds: bytes > 0 ? oldest?.unixMilliseconds : nil))
+        part(tier.shortName, tiers.tiers[tier] ?? 0, since: try store.tiers.oldest(tier), kept: kept[tier]))
     }
-    let minutes = try store.tiers.oldest(.minute)
-    parts.append(
-      StorageReport.Part(
-        name: "sketches", bytes: tiers.sketches, bytesPerDay: Self.perDay(tiers.sketches, since: minutes, now),
-        keptMilliseconds: store.tierRetention.keptMilliseconds[.minute],
-        oldestUnixMilliseconds: tiers.sketches > 0 ? minutes?.unixMilliseconds : nil))
+    parts.append(part("sketches", tiers.sketches, since: try store.tiers.oldest(.minute), kept: kept[.minute]))
     let named = parts.reduce(0) { $0 + $1.bytes }
-    parts.append(StorageReport.Part(name: "other", bytes: max(0, total - named)))
     let disk = try? FileManager.default.attributesOfFileSystem(forPath: directory)
     let free = (disk?[.systemFreeSize] as? NSNumber)?.int64Value
+    let course = course(parts)
+    parts.append(StorageReport.Part(name: "other", bytes: max(0, total - named)))
     return StorageReport(
-      parts: parts, freeBytes: free, diskBytes: (disk?[.systemSize] as? NSNumber)?.int64Value,
-      daysUntilFull: free.flatMap { daysUntilFull(parts, free: Double($0)) })
+      parts: parts,
+      bounds: course.groups.map { group in
+        StorageReport.Bound(
+          name: group.name, bytesMax: Int64(group.bytesMax), daysHeld: group.daysHeld,
+          daysUntilReached: group.daysUntilBound)
+      }, predictedForGPUs: forecast.gpus, minutesWaiting: try store.tiers.dirtyCount(), freeBytes: free,
+      diskBytes: (disk?[.systemSize] as? NSNumber)?.int64Value,
+      daysUntilFull: free.flatMap { course.daysUntilFull(free: Double($0)) })
+  }
+
+  /// How raw history and rollups grow: at their measured rates, at predicted ones where there are none.
+  private func course(_ parts: [StorageReport.Part]) -> DiskCourse {
+    func group(_ name: String, _ bytesMax: Int64, _ includes: (String) -> Bool) -> DiskCourse.Group {
+      DiskCourse.Group(
+        name: name,
+        parts: parts.filter { includes($0.name) }.map { part in
+          DiskCourse.Part(
+            name: part.name, bytes: Double(part.bytes),
+            rate: Double(part.bytesPerDay ?? part.predictedBytesPerDay ?? 0),
+            keptDays: part.keptMilliseconds.map { Double($0) / Self.day })
+        }, bytesMax: Double(bytesMax))
+    }
+    return DiskCourse(groups: [
+      group("raw", store.settings.rawBytesMax) { $0 == "raw" },
+      group("rollups", store.tierRetention.bytesMax) { $0 != "raw" && $0 != "journal" },
+    ])
   }
 
   /// Bytes that a day adds, as the time since `oldest` has it; `nil` below a quarter of an hour.
   private static func perDay(_ bytes: Int64, since oldest: Tick?, _ now: Int64) -> Int64? {
     guard let oldest, bytes > 0, now - oldest.unixMilliseconds >= 900_000 else { return nil }
     return Int64(Double(bytes) / Double(now - oldest.unixMilliseconds) * day)
-  }
-
-  /// Days until what grows has taken `free` bytes: each part grows at its rate until it is as old as it may get, raw
-  /// history and rollups until they have all bytes that they may have. `nil`: all of it fits.
-  private func daysUntilFull(_ parts: [StorageReport.Part], free: Double) -> Double? {
-    let rollups = parts.filter { $0.name != "raw" && $0.name != "journal" && $0.name != "other" }
-    func growth(_ part: StorageReport.Part, _ days: Double) -> Double {
-      guard let rate = part.bytesPerDay.map(Double.init) else { return 0 }
-      let cap = part.keptMilliseconds.map { rate * Double($0) / Self.day } ?? .infinity
-      return max(0, min(rate * days, cap - Double(part.bytes)))
-    }
-    func grown(_ days: Double) -> Double {
-      let raw = parts.first { $0.name == "raw" }
-      let rawRoom = max(0, Double(store.settings.rawBytesMax) - Double(raw?.bytes ?? 0))
-      let rollupBytes = rollups.reduce(0) { $0 + Double($1.bytes) }
-      let rollupRoom = max(0, Double(store.tierRetention.bytesMax) - rollupBytes)
-      return min(rawRoom, raw.map { growth($0, days) } ?? 0)
-        + min(rollupRoom, rollups.reduce(0) { $0 + growth($1, days) })
-    }
-    var (low, high) = (0.0, 36_500.0)
-    guard grown(high) > free else { return nil }
-    while high - low > 0.01 {
-      let middle = (low + high) / 2
-      if grown(middle) > free { high = middle } else { low = middle }
-    }
-    return high
   }
 
   /// Bytes of all files below a folder; files that go meanwhile count nothing.

@@ -40,6 +40,7 @@ public enum StoreLimits {
   static let registryVersion = 2
   static let historyVersion = 2
   static let partitionVersion = 1
+  static let tiersVersion = 2
 
   /// Ticks in one partition file, milliseconds; part of the format.
   static let partitionMilliseconds: Int64 = 3_600_000

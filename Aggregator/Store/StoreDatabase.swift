@@ -15,9 +15,12 @@ final class StoreDatabase: Sendable {
 
   /// Opens or makes the file and brings it to `version` by the steps of `migrations` (step n makes version n + 1).
   ///
-  /// - Parameter pageBytes: size of a page of a new file; `nil`: SQLite's own choice.
+  /// - Parameters:
+  ///   - pageBytes: size of a page of a new file; `nil`: SQLite's own choice.
+  ///   - shrinks: whether a new file can give pages back, see ``shrink(pages:)``.
   init(
-    path: String, version: Int, migrations: [@Sendable (Database) throws -> Void], pageBytes: Int? = nil
+    path: String, version: Int, migrations: [@Sendable (Database) throws -> Void], pageBytes: Int? = nil,
+    shrinks: Bool = false
   ) throws(StoreError) {
     precondition(migrations.count == version, "\(migrations.count) steps to version \(version)")
     self.path = path
@@ -25,8 +28,10 @@ final class StoreDatabase: Sendable {
       var configuration = Configuration()
       configuration.busyMode = .timeout(10)
       configuration.maximumReaderCount = 4
-      if let pageBytes {
-        configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA page_size = \(pageBytes)") }
+      // Both count before the first table is made, and change nothing after that.
+      configuration.prepareDatabase { db in
+        if let pageBytes { try db.execute(sql: "PRAGMA page_size = \(pageBytes)") }
+        if shrinks { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
       }
       let pool = try DatabasePool(path: path, configuration: configuration)
       self.pool = pool
@@ -72,6 +77,16 @@ final class StoreDatabase: Sendable {
       return true
     } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
       return false
+    } catch {
+      throw StoreError(error, path: path)
+    }
+  }
+
+  /// Gives up to so many unused pages back to the file system; the file is shorter after the next checkpoint. Does nothing
+  /// for files that were made without it.
+  func shrink(pages: Int) throws(StoreError) {
+    do {
+      try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA incremental_vacuum(\(pages))") }
     } catch {
       throw StoreError(error, path: path)
     }

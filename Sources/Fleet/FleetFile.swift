@@ -17,6 +17,8 @@ public struct FleetFile: Sendable {
   public let path: String
   /// In file order. Warnings may be there beside a usable tree.
   public let findings: [FleetFinding]
+  /// What was read; empty when the file could not be.
+  public let text: String
   /// The validated fleet, `nil` when a finding is an error.
   public let tree: FleetTree?
 
@@ -33,6 +35,7 @@ public struct FleetFile: Sendable {
   /// plan of 55,000 nodes in a tenth of a second.
   public init(text: String, path: String, options: FleetOptions = FleetOptions()) {
     self.path = path
+    self.text = text
     let collector = FindingCollector(file: path)
     var parser = FleetParser(findings: collector)
     if let document = parser.parse(text) {
@@ -55,6 +58,7 @@ public struct FleetFile: Sendable {
 
   private init(path: String, findings: [FleetFinding], tree: FleetTree?) {
     self.path = path
+    text = ""
     self.findings = findings
     self.tree = tree
   }

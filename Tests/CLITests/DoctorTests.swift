@@ -24,7 +24,15 @@ import Testing
       clockOffsetMilliseconds: 5, roundTripMilliseconds: 4, nodes: .known(NodeList([node], limit: 10)),
       storage: .known(
         StorageReport(
-          parts: [StorageReport.Part(name: "raw", bytes: 5_000_000_000, bytesPerDay: 1_000_000_000)],
+          parts: [
+            StorageReport.Part(
+              name: "raw", bytes: 5_000_000_000, bytesPerDay: 1_000_000_000, predictedBytesPerDay: 2_000_000_000),
+            StorageReport.Part(name: "1s", bytes: 0, predictedBytesPerDay: 30_000_000),
+          ],
+          bounds: [
+            StorageReport.Bound(name: "raw", bytesMax: 40_000_000_000, daysHeld: 40, daysUntilReached: 35),
+            StorageReport.Bound(name: "rollups", bytesMax: 4_000_000_000, daysHeld: 3.5),
+          ], predictedForGPUs: 1600, minutesWaiting: 3,
           freeBytes: 90_000_000_000,
           diskBytes: 100_000_000_000, daysUntilFull: 90)),
       alerts: .known(
@@ -75,6 +83,7 @@ import Testing
     "each thing that is wrong is found by itself",
     arguments: [
       "connection", "state", "version", "agent-versions", "clock", "agent-clocks", "ticks", "journal", "disk",
+      "disk-raw", "disk-rollups",
       "unassigned", "duplicates", "silent", "missing", "certificate", "tokens", "descriptors", "receivers", "rules",
       "alert-state",
     ])
@@ -89,6 +98,12 @@ import Testing
       case "agent-clocks": facts.nodes = .known(Self.nodes { $0.skewMilliseconds = -2001 })
       case "ticks": status.lagMilliseconds = 20_001
       case "journal": status.journal.state = .stalled
+      case "disk-raw":
+        facts.storage = .known(
+          StorageReport(parts: [], bounds: [StorageReport.Bound(name: "raw", bytesMax: 1_000_000_000, daysHeld: 0.99)]))
+      case "disk-rollups":
+        facts.storage = .known(
+          StorageReport(parts: [], bounds: [StorageReport.Bound(name: "rollups", bytesMax: 1 << 20, daysHeld: 0)]))
       case "disk": facts.storage = .known(StorageReport(parts: [], daysUntilFull: 13.9))
       case "unassigned":
         status.nodes = NodeCounts(connected: 1, known: 1, expected: 1, unassigned: 9, unassignedNames: ["stray"])

@@ -12,7 +12,7 @@ struct HistoryProcessTests {
     let (ingest, http) = (freePort(), freePort())
     let url = "http://127.0.0.1:\(http)"
     let plan = "\(repository)/ops/fleets/korea.yaml"
-    func start() throws -> RunningProgram {
+    func start(_ plan: String = plan) throws -> RunningProgram {
       try RunningProgram(
         "bongsu-aggregator",
         [
@@ -64,6 +64,44 @@ struct HistoryProcessTests {
     #expect(running.map { $0.millijoules >= shown.millijoules && $0.since == shown.since } ?? false)
     again.terminate()
     #expect(try await again.ended(within: 60)?.status == 0)
+    try await restate(folder.path, plan, url, start)
+  }
+
+  /// A holder gets another name in the fleet file: what it had stays under the old one until the past is restated.
+  private func restate(
+    _ folder: String, _ plan: String, _ url: String, _ start: (String) throws -> RunningProgram
+  ) async throws {
+    func joules(_ allocation: String) -> Double {
+      Self.ledger(url).filter { $0["allocation"] as? String == allocation }
+        .reduce(0) { $0 + ($1["energy_joules"] as? Double ?? 0) }
+    }
+    let changed = "\(folder)/changed.yaml"
+    let text = try String(contentsOfFile: plan, encoding: .utf8)
+    try text.replacing("  - path: samsung\n", with: "  - path: renamed\n")
+      .write(toFile: changed, atomically: true, encoding: .utf8)
+    let aggregator = try start(changed)
+    // The minutes of before the stop are formed first, by the file that is there by then.
+    let isFormed = try await eventually(within: 240) {
+      Self.json("\(url)/api/bongsu/v1/storage")["minutes_waiting"] as? Int == 0 && joules("samsung") > 0
+    }
+    try #require(isFormed, "\(aggregator.errors)")
+    let before = joules("samsung")
+    let renamed = joules("renamed")
+    let command = try RunningProgram("bongsu", ["fleet", "restate", "--from", "2020-01-01", "--url", url])
+    let ended = try #require(try await command.ended(within: 60))
+    #expect(ended.status == 0 && ended.output.contains("minutes since 2020-01-01T00:00:00+09:00 are formed anew"))
+    #expect(aggregator.errors.contains("stored rollups are formed anew by the present fleet file"))
+    let isRestated = try await eventually(within: 240) { joules("samsung") == 0 }
+    #expect(isRestated && joules("renamed") >= before + renamed, "\(aggregator.errors)")
+    for (from, reason) in [
+      ("2020-01-01", "nothing is to be restated"), ("2999-01-01", "is yet to come"), ("soon", "from is"),
+    ] {
+      let command = try RunningProgram("bongsu", ["fleet", "restate", "--from", from, "--url", url])
+      let ended = try #require(try await command.ended(within: 60))
+      #expect(ended.status == 1 && ended.errors.contains(reason), "\(ended.errors)")
+    }
+    aggregator.terminate()
+    #expect(try await aggregator.ended(within: 60)?.status == 0)
   }
 
   /// The nation's total of energy, and since when it counts.

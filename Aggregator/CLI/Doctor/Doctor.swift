@@ -16,7 +16,7 @@ enum Doctor {
         .unknown("machine", "journal, disk, alerts and tokens are not for this token; use one of the whole"))
       return Diagnosis(checks: checks)
     }
-    checks += [journal(status.journal), disk(facts, status)] + fleet(facts, status) + expiry(facts)
+    checks += [journal(status.journal), disk(facts, status)] + forecast(facts) + fleet(facts, status) + expiry(facts)
     checks += [descriptors(status)] + alerts(facts)
     return Diagnosis(checks: checks)
   }
@@ -156,12 +156,55 @@ enum Doctor {
     if daily > 0 { value += ", \(UnitText.bytes(Double(daily))) more a day" }
     if let free = storage.freeBytes { value += ", \(UnitText.bytes(Double(free))) free" }
     guard let days = storage.daysUntilFull else { return .fine("disk", value, limit: limit) }
-    value += ", full in \(days < 10 ? UnitText.duration(seconds: Int64(days * 86_400)) : "\(Int(days)) d")"
+    value += ", full in \(Self.days(days))"
     guard days < DoctorLimits.daysUntilFull else { return .fine("disk", value, limit: limit) }
     let largest = storage.parts.max { ($0.bytesPerDay ?? 0) < ($1.bytesPerDay ?? 0) }?.name ?? "raw"
     return .finding(
       "disk", value, limit: limit,
       nextStep: "give it a larger disk, or keep less: most of it is \(largest)")
+  }
+
+  /// What a day adds by tier, and for how long the bounds hold; nothing where the aggregator does not tell.
+  private static func forecast(_ facts: DoctorFacts) -> [DoctorCheck] {
+    guard let storage = facts.storage.value, let bounds = storage.bounds else { return [] }
+    var checks: [DoctorCheck] = []
+    let rates = storage.parts.compactMap { part -> String? in
+      guard let predicted = part.predictedBytesPerDay else { return nil }
+      guard let measured = part.bytesPerDay else { return "\(part.name) \(UnitText.bytes(Double(predicted)))" }
+      return "\(part.name) \(UnitText.bytes(Double(measured))) measured, \(UnitText.bytes(Double(predicted))) predicted"
+    }
+    if !rates.isEmpty {
+      checks.append(
+        .fine(
+          "disk-per-day",
+          "for \(UnitText.count(Int64(storage.predictedForGPUs ?? 0))) GPUs: " + rates.joined(separator: " · ")))
+    }
+    for bound in bounds {
+      let name = "disk-\(bound.name)"
+      let size = UnitText.bytes(Double(bound.bytesMax))
+      guard let held = bound.daysHeld else {
+        checks.append(.unknown(name, "\(size) are allowed; how long they hold is not known yet"))
+        continue
+      }
+      var value = "\(size) are allowed and hold \(days(held))"
+      if let reached = bound.daysUntilReached, reached > 0 { value += ", reached in \(days(reached))" }
+      let limit = "\(days(DoctorLimits.daysHeld)) held"
+      checks.append(
+        held >= DoctorLimits.daysHeld
+          ? .fine(name, value, limit: limit)
+          : .finding(
+            name, value, limit: limit,
+            nextStep:
+              "give a larger disk and --\(bound.name == "raw" ? "raw" : "tier")-bytes, or expect no more than that"))
+    }
+    if let waiting = storage.minutesWaiting, waiting > 0 {
+      checks.append(.fine("rollups", "\(UnitText.count(Int64(waiting))) minutes wait to be formed"))
+    }
+    return checks
+  }
+
+  private static func days(_ days: Double) -> String {
+    days < 10 ? UnitText.duration(seconds: Int64(days * 86_400)) : "\(Int(days)) d"
   }
 
   // MARK: Fleet
@@ -320,6 +363,8 @@ enum DoctorLimits {
   static let commitMilliseconds = 1000.0
   /// Two weeks are enough for people to bring a disk.
   static let daysUntilFull = 14.0
+  /// Days of raw history, and of rollups, that their bytes should hold.
+  static let daysHeld = 1.0
   /// Certificates and tokens that end sooner are named.
   static let expiryDays = 14
   static let namesShown = 3

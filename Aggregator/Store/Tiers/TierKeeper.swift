@@ -10,14 +10,45 @@ internal import Synchronization
 public final class TierKeeper: Sendable {
   public let store: TierStore
   private let rows: RowSource
-  private let plan: RollupPlan
+  private let fleet: Fleet
   private let retention: TierRetention
   private let formed: @Sendable (Tick) -> Void
   private let state: Mutex<State>
 
-  private struct State {
+  /// The fleet that minutes are formed by: what it makes of nodes, and the bytes by which it is known again.
+  public struct Fleet: Sendable {
+    public let plan: RollupPlan
+    /// Kept beside the minutes; empty: it is not, and minutes are formed again by the fleet of then.
+    public let bytes: [UInt8]
+    /// Reads the bytes of another fleet that were kept.
+    public let read: @Sendable (_ bytes: [UInt8]) throws -> RollupPlan
+
+    public init(_ plan: RollupPlan, bytes: [UInt8], read: @escaping @Sendable (_ bytes: [UInt8]) throws -> RollupPlan) {
+      self.plan = plan
+      self.bytes = bytes
+      self.read = read
+    }
+  }
+
+  /// A fleet with its number and the memory that levels need.
+  private struct Former {
+    let number: Int64
+    let plan: RollupPlan
     var levels: LevelRollup
-    /// What the minute that was formed last has left, and what the newest of all has.
+
+    init(_ number: Int64, _ plan: RollupPlan) {
+      self.number = number
+      self.plan = plan
+      levels = LevelRollup(plan)
+    }
+  }
+
+  private struct State {
+    /// By the present fleet; `nil` before its number is known.
+    var present: Former?
+    /// By another one, that a minute needed last.
+    var past: Former?
+    /// What the minute that was formed again last has left, and what the newest of all has.
     var last: (minute: Int64, carry: RollupCarry)?
     var newest: (minute: Int64, carry: RollupCarry)?
     var formed = 0
@@ -39,15 +70,24 @@ public final class TierKeeper: Sendable {
 
   /// - Parameter formed: called after a minute was stored, with its end, on the thread that works; must be quick.
   public init(
-    store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(),
+    store: TierStore, fleet: Fleet, retention: TierRetention = TierRetention(),
     formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in }, rows: @escaping RowSource
   ) {
     self.store = store
     self.retention = retention
     self.formed = formed
     self.rows = rows
-    self.plan = plan
-    state = Mutex(State(levels: LevelRollup(plan)))
+    self.fleet = fleet
+    state = Mutex(State())
+  }
+
+  /// The same for a fleet that never changes.
+  public convenience init(
+    store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(),
+    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in }, rows: @escaping RowSource
+  ) {
+    self.init(
+      store: store, fleet: Fleet(plan, bytes: []) { _ in plan }, retention: retention, formed: formed, rows: rows)
   }
 
   /// Minutes formed since the start.
@@ -79,12 +119,13 @@ public final class TierKeeper: Sendable {
           continue
         }
         guard let minute = Self.next(newest, heard, dirty, closedThrough, now, floor) else { break }
-        try form(minute, dirty.first { $0.minute == minute }?.mark, &state)
+        try form(minute, dirty.first { $0.minute == minute }, &state)
         formed += 1
       }
       if formed == 0, let newest = try store.newestMinute() {
         try pack(before: newest.unixMilliseconds)
-        try store.expire(retention, now: now)
+        try store.expire(retention, now: now, fleet: try present(&state).number)
+        try store.shrink()
       }
       state.formed += formed
       return formed
@@ -115,17 +156,53 @@ public final class TierKeeper: Sendable {
   /// After that long without a row nothing is estimated.
   private static let idleMilliseconds: Int64 = 7_200_000
 
-  private func form(_ minute: Int64, _ mark: Int64?, _ state: inout State) throws {
+  private func form(_ minute: Int64, _ asked: TierStore.Dirty?, _ state: inout State) throws {
     let carry = try carry(before: minute, &state)
-    let (formed, left) = try rollup(minute, after: carry, &state)
+    var former = try former(of: minute, restates: asked?.restates ?? false, &state)
+    let (formed, left) = try rollup(minute, after: carry, &former, &state)
+    put(former, &state)
     let heard = left.newestTick?.unixMilliseconds ?? .min
     var about = TierStore.Circumstances(
-      fingerprint: left.fingerprint, mark: mark, continues: heard > minute - Self.idleMilliseconds)
+      fingerprint: left.fingerprint, fleet: former.number, mark: asked?.mark,
+      continues: heard > minute - Self.idleMilliseconds)
     if minute % Self.carryMilliseconds == 0 { about.carry = left }
-    try store.replace(formed, plan, about)
+    try store.replace(formed, former.plan, about)
     self.formed(formed.end)
-    state.last = (minute, left)
-    if minute >= state.newest?.minute ?? .min { state.newest = (minute, left) }
+    // Apart, so that new minutes between old ones do not make these search for what came before them.
+    if minute >= state.newest?.minute ?? .min { state.newest = (minute, left) } else { state.last = (minute, left) }
+  }
+
+  /// What forms a minute: the fleet that it was formed by before, unless it is restated or that is not known any more.
+  private func former(of minute: Int64, restates: Bool, _ state: inout State) throws -> Former {
+    let present = try present(&state)
+    guard !restates, let number = try store.fleet(ofMinute: minute), number != present.number else { return present }
+    if let past = state.past, past.number == number { return past }
+    guard let bytes = try store.fleet(number), let plan = try? fleet.read(bytes) else { return present }
+    return Former(number, plan)
+  }
+
+  private func present(_ state: inout State) throws -> Former {
+    if let present = state.present { return present }
+    let present = Former(try store.fleetNumber(fleet.bytes), fleet.plan)
+    state.present = present
+    return present
+  }
+
+  private func put(_ former: Former, _ state: inout State) {
+    if former.number == state.present?.number { state.present = former } else { state.past = former }
+  }
+
+  /// Asks for all minutes that end after `first` to be formed anew by the present fleet, as far as they were formed by
+  /// another one and their raw rows are still kept; ``work(closedThrough:now:minutesMax:)`` does it. Any thread.
+  ///
+  /// - Parameter isSure: gets the number of minutes before anything is changed.
+  /// - Returns: how many they are; 0: nothing was changed.
+  public func restate(from first: Tick, isSure: (_ minutes: Int) throws -> Void = { _ in }) throws -> Int {
+    let number = try store.fleetNumber(fleet.bytes)
+    let count = try store.restatable(from: first, fleet: number)
+    guard count > 0 else { return 0 }
+    try isSure(count)
+    return try store.restate(from: first, fleet: number)
   }
 
   /// What the minutes before leave to a minute: known, or found by going on from the newest one that was kept.
@@ -140,15 +217,19 @@ public final class TierKeeper: Sendable {
       from = kept.minute + 1
     }
     guard from <= wanted else { return carry }
-    for between in try store.storedMinutes(from...wanted) { carry = try rollup(between, after: carry, &state).carry }
+    for between in try store.storedMinutes(from...wanted) {
+      var former = try former(of: between, restates: false, &state)
+      carry = try rollup(between, after: carry, &former, &state).carry
+      put(former, &state)
+    }
     return carry
   }
 
   /// Forms a minute from its rows.
   private func rollup(
-    _ end: Int64, after carry: RollupCarry, _ state: inout State
+    _ end: Int64, after carry: RollupCarry, _ former: inout Former, _ state: inout State
   ) throws -> (minute: StoredMinute, carry: RollupCarry) {
-    var rollup = MinuteRollup(plan, to: Tick(unixMilliseconds: end), after: carry)
+    var rollup = MinuteRollup(former.plan, to: Tick(unixMilliseconds: end), after: carry)
     let ticks = MinuteRollup.ticks(to: Tick(unixMilliseconds: end))
     let start = Tick(unixMilliseconds: ticks.lowerBound.unixMilliseconds - carry.reachMilliseconds)
     var batch: [NodeRows] = []
@@ -167,7 +248,7 @@ public final class TierKeeper: Sendable {
     }
     if !batch.isEmpty { rollup.add(batch) }
     if !losses.damage.isEmpty || losses.undecodedRows > 0 { state.losses = losses }
-    return rollup.finish(&state.levels)
+    return rollup.finish(&former.levels)
   }
 
   private func pack(before frontier: Int64) throws {

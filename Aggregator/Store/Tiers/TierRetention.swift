@@ -38,10 +38,12 @@ extension TierStore {
 
   /// Removes hours that are too old or too much, each in one transaction with the note that they are gone.
   ///
-  /// - Parameter stepsMax: how many hours of tiers are removed at most.
+  /// - Parameters:
+  ///   - fleet: the present one, which stays.
+  ///   - stepsMax: how many hours of tiers are removed at most.
   /// - Returns: how many were; as many as `stepsMax`: more may be left.
   @discardableResult
-  func expire(_ retention: TierRetention, now: Tick, stepsMax: Int = 48) throws(StoreError) -> Int {
+  func expire(_ retention: TierRetention, now: Tick, fleet: Int64 = 0, stepsMax: Int = 48) throws(StoreError) -> Int {
     var steps = 0
     guard let oldest = try oldestEnd(), let newest = try newestMinute()?.unixMilliseconds else { return 0 }
     for tier in Tier.allCases {
@@ -60,9 +62,28 @@ extension TierStore {
       try remove(tier, through: end)
       steps += 1
     }
-    if steps > 0 { try thinCarries(newest: newest) }
+    if steps > 0 { try thinCarries(newest: newest, fleet: fleet) }
     return steps
   }
+
+  /// Gives some of what was removed back to the file system; `false` when little is left to give. Some stays for new rows.
+  @discardableResult
+  func shrink() throws(StoreError) -> Bool {
+    let (free, pages, canShrink) = try database.read { db in
+      (
+        try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0, try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0,
+        try Int.fetchOne(db, sql: "PRAGMA auto_vacuum") == 2
+      )
+    }
+    let kept = max(Self.freePagesMin, pages / 10)
+    guard canShrink, free > kept else { return false }
+    try database.shrink(pages: min(free - kept, Self.shrinkPagesMax))
+    return true
+  }
+
+  /// Unused pages that always stay, and pages that one step moves: some milliseconds of writing.
+  private static let freePagesMin = 256
+  private static let shrinkPagesMax = 1024
 
   /// The finest tier that has a whole hour before the running one, and the end of its oldest hour.
   private func finestOldest(_ newest: Int64) throws(StoreError) -> (Tier, Int64)? {
@@ -147,7 +168,7 @@ extension TierStore {
 
   /// Of what minutes leave to the next ones, keeps every one of the last two hours, then one an hour, and none from
   /// before the oldest minute that can be formed again but the last.
-  func thinCarries(newest: Int64) throws(StoreError) {
+  func thinCarries(newest: Int64, fleet: Int64 = 0) throws(StoreError) {
     let floor = lateFloor
     try database.write { db in
       try db.execute(
@@ -158,6 +179,7 @@ extension TierStore {
       // Minutes that are not formed again need no fingerprint; the newest tells where history ends.
       try db.execute(
         sql: "DELETE FROM minutes WHERE minute <= ? AND minute < (SELECT max(minute) FROM minutes)", arguments: [floor])
+      try Self.dropFleets(but: fleet, db)
     }
   }
 

@@ -5,7 +5,7 @@ extension TierStore {
   func problems() throws(StoreError) -> [String] {
     try database.read { db in
       var problems: [String] = []
-      for (table, key) in [("rows", "id"), ("fresh", "id"), ("carries", "minute")] {
+      for (table, key) in [("rows", "id"), ("fresh", "id"), ("carries", "minute"), ("fleets", "number")] {
         var damaged = 0
         let cursor = try Row.fetchCursor(db, sql: "SELECT \(key) AS id, body, checksum FROM \(table)")
         while let row = try cursor.next() { if self.sound(row, id: row["id"]) == nil { damaged += 1 } }

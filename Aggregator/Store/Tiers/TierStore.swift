@@ -39,7 +39,8 @@ public final class TierStore: Sendable {
   /// - Throws: ``StoreError/damaged(path:message:)`` when it cannot be relied on: call ``setAside(path:now:)`` and open
   ///   anew; all minutes of which rows are stored are formed again.
   public init(path: String) throws(StoreError) {
-    database = try StoreDatabase(path: path, version: 1, migrations: [Self.createTables])
+    database = try StoreDatabase(
+      path: path, version: StoreLimits.tiersVersion, migrations: [Self.createTables, Self.keepFleets], shrinks: true)
     state = Mutex(State(nextMark: Int64(Date().timeIntervalSince1970 * 1_000_000)))
     _ = try database.read { db in
       for shard in try Int.fetchAll(db, sql: "SELECT shard FROM noted") { _ = try self.fetchNoted(db, shard) }
@@ -125,22 +126,6 @@ public final class TierStore: Sendable {
     }
   }
 
-  /// Asks for minutes to be formed again from `first` through `last`, as far as they are stored and their raw rows are
-  /// still there; tells how many.
-  public func restate(from first: Tick, through last: Tick, now: Tick) throws(StoreError) -> Int {
-    let floor = lateFloor
-    let mark = nextMark()
-    return try database.write { db in
-      try db.execute(
-        sql: """
-          INSERT INTO dirty (minute, mark, since_ms) SELECT minute, ?, 0 FROM minutes WHERE minute BETWEEN ? AND ?
-          ON CONFLICT (minute) DO UPDATE SET mark = excluded.mark
-          """,
-        arguments: [mark, max(first.unixMilliseconds + 1, floor + 60_000), last.unixMilliseconds])
-      return db.changesCount
-    }
-  }
-
   static func mark(_ minute: Int64, _ mark: Int64, since: Int64, _ db: Database) throws {
     try db.cachedStatement(
       sql: """
@@ -169,13 +154,17 @@ public final class TierStore: Sendable {
     let minute: Int64
     let mark: Int64
     let since: Int64
+    /// Whether the present fleet is to count.
+    let restates: Bool
   }
 
   /// Minutes that have to be formed, oldest first.
   func dirtyMinutes(limit: Int = 10_000) throws(StoreError) -> [Dirty] {
     try database.read { db in
-      try Row.fetchAll(db, sql: "SELECT minute, mark, since_ms FROM dirty ORDER BY minute LIMIT ?", arguments: [limit])
-        .map { Dirty(minute: $0["minute"], mark: $0["mark"], since: $0["since_ms"]) }
+      try Row.fetchAll(db, sql: "SELECT * FROM dirty ORDER BY minute LIMIT ?", arguments: [limit])
+        .map {
+          Dirty(minute: $0["minute"], mark: $0["mark"], since: $0["since_ms"], restates: ($0["restates"] as Int64) == 1)
+        }
     }
   }
 
@@ -221,6 +210,8 @@ public final class TierStore: Sendable {
     /// The carry that the minute leaves, to be kept; `nil`: it is not kept.
     var carry: RollupCarry?
     var fingerprint: Int64
+    /// The number of the fleet that it is formed by.
+    var fleet: Int64 = 0
     /// The mark that is cleared; a newer one stays.
     var mark: Int64?
     /// Whether nodes are estimated after the minute, so that the next one is formed also without rows.
@@ -245,7 +236,8 @@ public final class TierStore: Sendable {
       for group in content.withoutSketches { try self.remove(TierKind.minuteSketches.id(group, end), db) }
       for (id, body) in content.fresh { try self.put("fresh", id, body, db) }
       try db.execute(
-        sql: "INSERT OR REPLACE INTO minutes (minute, fingerprint) VALUES (?, ?)", arguments: [end, about.fingerprint])
+        sql: "INSERT OR REPLACE INTO minutes (minute, fingerprint, fleet) VALUES (?, ?, ?)",
+        arguments: [end, about.fingerprint, about.fleet])
       if let carry = about.carry { try self.put("carries", end, carry.bytes, db, key: "minute") }
       if known != about.fingerprint {
         let next = end + 60_000

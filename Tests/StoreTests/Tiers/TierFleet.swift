@@ -9,48 +9,49 @@ import Synchronization
 /// Two sites, two meters of which one is read, nested allocations with dated membership, a node that no file names, and
 /// controllers of some machines.
 enum TierFleet {
+  static let text = """
+    version: 1
+    nation: test
+    time_zone: UTC
+    factories:
+      - id: east
+        pue: 1.25
+        halls:
+          - id: a
+            in_service: 2020-01-01
+            model: B200
+            racks:
+              - { id: "r[1-2]", nodes: "{factory}-{hall}-{rack}-n[1-2]" }
+        meters:
+          - { id: east, contract_power: 1 MW, source_node: east-utility }
+      - id: west
+        halls:
+          - id: a
+            in_service: 2020-01-01
+            model: H100
+            racks:
+              - { id: r1, nodes: "{factory}-{hall}-{rack}-n[1-3]" }
+        meters:
+          - { id: west, pue: 1.5, contract_power: 500 kW }
+    allocations:
+      - { path: ministry, granted_gpus: 40 }
+      - path: ministry/hosted
+        granted_gpus: 32
+        members:
+          - { nodes: "east-a-r1-n[1-2],west-a-r1-n1" }
+      - path: owner
+        members:
+          - { nodes: "east-a-r2-n[1-2]" }
+          - { nodes: west-a-r1-n2, until: 2026-01-01T00:02 }
+      - path: other
+        members:
+          - { nodes: west-a-r1-n2, from: 2026-01-01T00:02 }
+          - { nodes: west-a-r1-n3 }
+    maintenance:
+      - { halls: west/a, from: 2026-01-01T00:03, until: 2026-01-01T00:04, reason: filters }
+    """
+
   static let tree: FleetTree = {
-    let text = """
-      version: 1
-      nation: test
-      time_zone: UTC
-      factories:
-        - id: east
-          pue: 1.25
-          halls:
-            - id: a
-              in_service: 2020-01-01
-              model: B200
-              racks:
-                - { id: "r[1-2]", nodes: "{factory}-{hall}-{rack}-n[1-2]" }
-          meters:
-            - { id: east, contract_power: 1 MW, source_node: east-utility }
-        - id: west
-          halls:
-            - id: a
-              in_service: 2020-01-01
-              model: H100
-              racks:
-                - { id: r1, nodes: "{factory}-{hall}-{rack}-n[1-3]" }
-          meters:
-            - { id: west, pue: 1.5, contract_power: 500 kW }
-      allocations:
-        - { path: ministry, granted_gpus: 40 }
-        - path: ministry/hosted
-          granted_gpus: 32
-          members:
-            - { nodes: "east-a-r1-n[1-2],west-a-r1-n1" }
-        - path: owner
-          members:
-            - { nodes: "east-a-r2-n[1-2]" }
-            - { nodes: west-a-r1-n2, until: 2026-01-01T00:02 }
-        - path: other
-          members:
-            - { nodes: west-a-r1-n2, from: 2026-01-01T00:02 }
-            - { nodes: west-a-r1-n3 }
-      maintenance:
-        - { halls: west/a, from: 2026-01-01T00:03, until: 2026-01-01T00:04, reason: filters }
-      """
     let file = FleetFile(text: text, path: "tiers.yaml")
     guard let tree = file.tree else { fatalError("\(file.findings)") }
     return tree

@@ -27,13 +27,15 @@ struct TierKeeperTests {
   }
 
   /// Everything that is stored, as text by level, tier, group and series.
-  static func content(_ store: TierStore) throws -> [String: [Int64: Double]] {
+  static func content(
+    _ store: TierStore, _ all: [RollupSeries] = RollupSeries.all
+  ) throws -> [String: [Int64: Double]] {
     var content: [String: [Int64: Double]] = [:]
     for level in TierLevel.all {
       for tier in Tier.allCases where tier >= level.finestTier {
-        let question = TierQuestion(level, tier, in: Limits.tickRange, RollupSeries.all)
+        let question = TierQuestion(level, tier, in: Limits.tickRange, all)
         try store.visit(question) { group, course in
-          for (index, series) in RollupSeries.all.enumerated() {
+          for (index, series) in all.enumerated() {
             let name = "\(tier) \(level.prefix):\(series.metric):\(series.operation) \(group.labels)"
             for (end, value) in zip(course.ends, course.values[index]) where !value.isNaN {
               content[name, default: [:]][end] = value

@@ -44,6 +44,34 @@ struct TierRetentionTests {
     }
   }
 
+  @Test("what is removed is given back to the file system, but for some pages that new rows take")
+  func shrinks() throws {
+    let folder = try TemporaryDirectory()
+    let store = try Self.stored(folder, TierRows(seed: 57, seconds: 120)).store
+    let content = try TierKeeperTests.content(store)
+    // Of a group that there is not.
+    let first = Int64(1) << 59
+    try store.database.write { db in
+      for number in 0..<2000 {
+        try db.execute(
+          sql: "INSERT INTO rows (id, body, checksum) VALUES (?, zeroblob(4000), 0)", arguments: [first + number])
+      }
+    }
+    let full = try store.usage()
+    #expect(full.file > 8_000_000 && full.free < 100_000)
+    #expect(try !store.shrink(), "nothing is free")
+    try store.database.write { db in
+      try db.execute(sql: "DELETE FROM rows WHERE id BETWEEN ? AND ?", arguments: [first, first + 2000])
+    }
+    var steps = 0
+    while try store.shrink() { steps += 1 }
+    #expect(steps > 1, "a step is bounded")
+    #expect(try store.database.checkpoint())
+    let left = try store.usage()
+    #expect(left.file < full.file / 4 && left.free <= 300 * 4096, "\(left)")
+    #expect(try store.problem() == nil && TierKeeperTests.content(store) == content)
+  }
+
   @Test("each tier goes by its own age in whole hours, and what is left is untouched", arguments: Tier.allCases)
   func age(tier: Tier) throws {
     let rows = TierRows(seed: 51, seconds: 240)
