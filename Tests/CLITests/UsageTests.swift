@@ -9,7 +9,7 @@ import Testing
     ["join-token", "create"], ["join-token", "list"], ["join-token", "revoke"], ["token"], ["token", "create"],
     ["token", "list"], ["token", "revoke"], ["export"], ["query"], ["graph"], ["series"],
     ["labels"], ["fleet"],
-    ["fleet", "check"], ["fleet", "show"], ["rules"], ["rules", "check"], ["rules", "test"],
+    ["fleet", "check"], ["fleet", "show"], ["fleet", "restate"], ["rules"], ["rules", "check"], ["rules", "test"],
   ]
 
   @Test("every command has help with an example, on standard output, with status 0", arguments: commands)
@@ -35,6 +35,8 @@ import Testing
       ["nodes", "show"], ["nodes", "list", "--state", "asleep"], ["join-token", "create", "--expires", "soon"],
       ["join-token", "create", "--count", "0"], ["join-token", "create", "--expires", "31d"],
       ["join-token", "revoke", "../x"], ["export"], ["export", "--match", "x"], ["fleet", "check"],
+      ["fleet", "restate"], ["fleet", "restate", "--from", ""],
+      ["fleet", "restate", "--from", "2026-11-01", "--format", "csv"],
       ["export", "--match", "x", "--start", "yesterday"], ["fleet", "show", "x.yaml", "--at", "noon"],
       ["rules", "test"], ["token", "create"], ["token", "create", "--name", "a b"], ["token", "revoke", "../x"],
       ["token", "create", "--name", "a", "--role", "root"], ["token", "create", "--name", "a", "--expires", "soon"],
