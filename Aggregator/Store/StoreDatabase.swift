@@ -31,7 +31,8 @@ final class StoreDatabase: Sendable {
       // Both count before the first table is made, and change nothing after that.
       configuration.prepareDatabase { db in
         if let pageBytes { try db.execute(sql: "PRAGMA page_size = \(pageBytes)") }
-        if shrinks { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
+        // Readers may not write, and SQLite takes it for a write.
+        if shrinks, !db.configuration.readonly { try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL") }
       }
       let pool = try DatabasePool(path: path, configuration: configuration)
       self.pool = pool
