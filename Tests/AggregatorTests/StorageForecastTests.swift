@@ -4,6 +4,7 @@ import BongsuReports
 import BongsuRollup
 import BongsuStore
 import BongsuTestKit
+import Foundation
 import Testing
 
 @testable import bongsu_aggregator
@@ -82,6 +83,8 @@ struct StorageForecastTests {
   @Test("an aggregator that has stored nothing tells what the fleet will take")
   func storage() throws {
     let folder = try TemporaryDirectory()
+    try FileManager.default.createDirectory(
+      atPath: "\(folder.path)/journal/shard-0", withIntermediateDirectories: true)
     let plan = try Self.plan(halls: 2)
     var settings = DataKeeper.Settings(journalBytesMax: 1 << 30)
     settings.rawBytesMax = 1_000_000_000
