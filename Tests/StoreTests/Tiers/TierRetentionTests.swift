@@ -54,7 +54,8 @@ struct TierRetentionTests {
     try store.database.write { db in
       for number in 0..<2000 {
         try db.execute(
-          sql: "INSERT INTO rows (id, body, checksum) VALUES (?, zeroblob(4000), 0)", arguments: [first + Int64(number)])
+          sql: "INSERT INTO rows (id, body, checksum) VALUES (?, zeroblob(4000), 0)", arguments: [first + Int64(number)]
+        )
       }
     }
     let full = try store.usage()
