@@ -143,7 +143,8 @@ public struct DataVerification: Sendable {
   private static func version(of file: String) -> Int? {
     switch file {
     case "history.sqlite": StoreLimits.historyVersion
-    case "alerts.sqlite", "tiers.sqlite": 1
+    case "alerts.sqlite": 1
+    case "tiers.sqlite": StoreLimits.tiersVersion
     case "registry.sqlite": StoreLimits.registryVersion
     default: file.hasPrefix("raw/raw-") ? StoreLimits.partitionVersion : nil
     }
