@@ -35,7 +35,8 @@ struct AgentSurvivalTests {
   func killed() async throws {
     let site = try Site()
     let agent = try site.agent(source + site.keeping)
-    #expect(try await eventually(within: 60) { DrillRows(site.log).rows.count >= 12 })
+    // The spool takes what has waited for five seconds.
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= 12 && site.spooledBytes > 300 })
     agent.send(SIGKILL)
     _ = try await agent.ended(within: 10)
     let first = DrillRows(site.log).rows
@@ -56,9 +57,11 @@ struct AgentSurvivalTests {
     }
     #expect(isWhole, "\(unexplained), \(gaps), \(next.errors)")
     #expect(gaps.allSatisfy { $0.reason == "agent_restart" } && gaps.count == 1, "\(gaps)")
-    // The spool takes what has waited for five seconds; with the pace of its writes the loss stays below ten.
-    #expect(first.count { !stored.contains($0.tick) } <= 10)
-    #expect(first.count { stored.contains($0.tick) } >= 2)
+    // The newest are lost; but the next agent may sample the tick of the kill once more.
+    let ticks = first.map(\.tick)
+    let lost = ticks.filter { !stored.contains($0) }
+    #expect([ticks, ticks.dropLast()].contains { lost.elementsEqual($0.suffix(lost.count)) }, "\(lost) of \(ticks)")
+    #expect(lost.count < first.count)
   }
 
   @Test("an aggregator with a new key in place of the old one gets nothing, is told apart, and the old one gets it all")

@@ -50,6 +50,15 @@ final class Site {
   /// Where the agent keeps key, control socket and spool.
   var keeping: [String] { ["--state", "\(folder.path)/state", "--spool", "\(folder.path)/spool"] }
 
+  /// Bytes of rows in the agent's spool.
+  var spooledBytes: Int {
+    let folder = "\(folder.path)/spool"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.filter { $0.hasSuffix(".log") }.reduce(0) { sum, name in
+      sum + ((try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")[.size] as? Int) ?? 0)
+    }
+  }
+
   /// A string with which node-1 joins.
   func joinString() async throws -> String {
     let ended = try await run("bongsu", ["join-token", "create", "--uses", "1", "--nodes", "node-1", "--url", url])
