@@ -26,7 +26,7 @@ struct SimulatorRunsTests {
         [
           "--fleet", plan, "--aggregator", "127.0.0.1:\(ingest)", "--nodes", "12", "--duration", "2", "--seed", "5",
           "--grace", "120", "--format", "json",
-        ])
+        ], within: 180)
       try #require(fleet.status == 0, "\(fleet.errors)")
       let line = try #require(fleet.output.split(separator: "\n").last)
       let account = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
