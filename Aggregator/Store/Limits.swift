@@ -27,7 +27,7 @@ public enum StoreLimits {
   public static let exportSamplesMax = 8 << 20
 
   /// Bytes of packed rows that one reader holds of the journals, and how often it reads them before it holds more than
-  /// that: a minute of a nation's half takes 180 MB.
+  /// that: about a million rows of eight GPUs.
   public static let tailBytesMax = 128 << 20
   public static let tailPartsMax = 64
 
