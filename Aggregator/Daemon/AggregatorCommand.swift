@@ -9,6 +9,7 @@ import BongsuModel
 import BongsuProcess
 import BongsuStore
 import BongsuTransport
+import CBongsuPlatform
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -166,6 +167,8 @@ struct AggregatorCommand: AsyncParsableCommand {
 
   private func run(_ settings: Settings, _ arguments: [String]) async throws {
     if checkConfig { return try sayChecked(settings) }
+    // What is formed and packed takes much memory for some seconds, on one thread after the other.
+    _ = bongsu_limit_arenas(4)
     let threshold = LogThreshold(logLevel)
     LoggingSystem.bootstrap { ThresholdLogHandler(label: $0, threshold: threshold) }
     let logger = Logger(label: "bongsu-aggregator")

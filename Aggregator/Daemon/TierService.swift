@@ -2,6 +2,7 @@ import BongsuIngest
 import BongsuModel
 import BongsuRollup
 import BongsuStore
+import CBongsuPlatform
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -37,7 +38,10 @@ struct TierService: Service {
     var problem: String?
     while !isStopping.isSet {
       do {
-        while try !isStopping.isSet && step() {}
+        var isFormed = false
+        while try !isStopping.isSet && step() { isFormed = true }
+        // What forming a minute, and packing beside it, had of memory.
+        if isFormed { _ = bongsu_release_free_memory() }
         if problem != nil { logger.notice("rollup tiers are written again") }
         problem = nil
       } catch StoreError.notOpen {

@@ -28,7 +28,7 @@ struct JournalFeed: ~Copyable {
 
   /// A segment that has this many bytes ends at this age, for readers begin at the start of one: where few nodes send,
   /// they would else decode hours to read the last minutes. Bytes, so that small fleets do not fill a folder with files.
-  static let segmentAgeNanoseconds: Int64 = 300_000_000_000
+  static let segmentAgeNanoseconds: Int64 = 120_000_000_000
   static let segmentBytesMin = 4 << 20
 
   init(slots: [JournalBatch], ring: consuming RingProducer<Int32>, nextRecord: UInt64, segmentBytesMax: Int) {

@@ -49,6 +49,8 @@ extension Evaluator {
     guard binary.operation == .or else {
       try stream(binary.right) { try note($0, $1) }
       let keepsMatched = binary.operation == .and
+      // Nothing can be kept; and reading a selector cannot be wrong in a way that has to be told.
+      if keepsMatched, groups.count == 0, case .selector = binary.left { return }
       try stream(binary.left) { labels, row in
         let group = groups.find(labels)
         for step in 0..<steps where (group.map { presence[$0 * steps + step] } ?? false) != keepsMatched {
@@ -111,12 +113,14 @@ private struct VectorJoin {
 
   func result(_ run: EvaluationRun) throws -> RowMerger {
     var groups = GroupIndex(LabelGrouping(matching.labels, isExclusion: !matching.isOn))
-    var rowsByGroup: [[Int]] = []
+    // Nearly every group has one row; the others of a group lie beside.
+    var rows: [Int] = []
+    var more: [Int: [Int]] = [:]
     for row in 0..<one.count {
       let (group, isNew) = groups.findOrInsert(one.labels[row])
-      if isNew { rowsByGroup.append([row]) } else { rowsByGroup[group].append(row) }
+      if isNew { rows.append(row) } else { more[group, default: []].append(row) }
     }
-    try refuseDuplicates(rowsByGroup)
+    try refuseDuplicates(more.sorted { $0.key < $1.key }.map { [rows[$0.key]] + $0.value })
     var merger = RowMerger(steps: steps)
     var owners: [Int] = []
     // Steps at which a group already has a result, for one-to-one matching.
@@ -125,7 +129,8 @@ private struct VectorJoin {
     for series in 0..<many.count {
       try run.check()
       guard let group = groups.find(many.labels[series]) else { continue }
-      for partner in rowsByGroup[group] {
+      for place in 0..<1 + (more.isEmpty ? 0 : more[group]?.count ?? 0) {
+        let partner = place == 0 ? rows[group] : more[group]?[place - 1] ?? rows[group]
         guard compute(series, partner, into: &row) else { continue }
         if matching.cardinality == .oneToOne { try refuseSecondMatch(row, &matched[group, default: []]) }
         let labels = resultLabels(many.labels[series], one.labels[partner])
@@ -172,10 +177,10 @@ private struct VectorJoin {
   }
 
   /// Refuses groups with two values of the one side at a step, unless the other side has nothing at all there.
-  private func refuseDuplicates(_ rowsByGroup: [[Int]]) throws(QueryError) {
-    guard rowsByGroup.contains(where: { $0.count > 1 }) else { return }
+  private func refuseDuplicates(_ groupsOfSeveral: [[Int]]) throws(QueryError) {
+    guard !groupsOfSeveral.isEmpty else { return }
     let isRelevant = many.presence
-    for rows in rowsByGroup where rows.count > 1 {
+    for rows in groupsOfSeveral {
       for step in 0..<steps where isRelevant[step] {
         let present = rows.filter { !one[$0, step].isAbsent }
         guard present.count > 1 else { continue }

@@ -13,21 +13,20 @@ struct LabelGrouping {
 
   /// A hash of the chosen labels.
   func hash(_ set: LabelSet) -> UInt64 {
-    var hash: UInt64 = 0x51_7C_C1_B7_27_22_0A_95
     guard isExclusion else {
+      var hash: UInt64 = 0x51_7C_C1_B7_27_22_0A_95
       for name in names { hash = ByteOrder.mix(hash, ByteOrder.hash(set[name])) }
       return hash
     }
-    for label in set.labelsWithoutName where !excludes(label.name) {
-      hash = ByteOrder.mix(hash, ByteOrder.hash(label.name))
-      hash = ByteOrder.mix(hash, ByteOrder.hash(label.value))
-    }
-    return hash
+    // The same as the set's own, which is kept, as long as none of its labels is left out.
+    let leavesAll = names.isEmpty || !set.labelsWithoutName.contains { excludes($0.name) }
+    return leavesAll ? set.hashWithoutName : set.removing(names).hashWithoutName
   }
 
   /// Whether two series agree in the chosen labels.
   func areEqual(_ one: LabelSet, _ other: LabelSet) -> Bool {
     guard isExclusion else { return names.allSatisfy { ByteOrder.areEqual(one[$0], other[$0]) } }
+    if names.isEmpty { return one.agreesWithoutName(other) }
     let left = one.labelsWithoutName
     let right = other.labelsWithoutName
     var (a, b) = (0, 0)
@@ -74,13 +73,27 @@ struct GroupIndex {
   private var latest = -1
   /// The family of the series looked at last, when all of it is in the latest group.
   private var latestFamily: LabelFamily?
+  /// What `find` found last, and the family of the series it was asked for when that holds for all of the family.
+  private var found: Int?
+  private var soughtFamily: LabelFamily?
 
   init(_ grouping: LabelGrouping) { self.grouping = grouping }
 
   var count: Int { representatives.count }
 
   /// The group of a series, if there is one.
-  func find(_ set: LabelSet) -> Int? {
+  mutating func find(_ set: LabelSet) -> Int? {
+    if let family = set.family {
+      if family === soughtFamily { return found }
+      soughtFamily = grouping.isConstant(in: family) ? family : nil
+    } else {
+      soughtFamily = nil
+    }
+    found = search(set)
+    return found
+  }
+
+  private func search(_ set: LabelSet) -> Int? {
     var candidate = firstByHash[grouping.hash(set)] ?? -1
     while candidate >= 0 {
       if grouping.areEqual(representatives[candidate], set) { return candidate }
@@ -114,6 +127,7 @@ struct GroupIndex {
     }
     let group = representatives.count
     latest = group
+    soughtFamily = nil
     representatives.append(set)
     nextInChain.append(first)
     firstByHash[hash] = group

@@ -56,6 +56,7 @@ public final class DataKeeper: Sendable {
   public let tiers: TierStore
   let raw: RawKeeper
   let journals: [String]
+  private let segments = SegmentTicks()
   /// How it is kept.
   public let settings: Settings
   private let say: @Sendable (String) -> Void
@@ -84,6 +85,7 @@ public final class DataKeeper: Sendable {
     tiers = try Self.openTiers("\(directory)/tiers.sqlite", say)
     let history = history
     let tiers = tiers
+    let segments = segments
     journals = (0..<shards).map { "\(directory)/journal/shard-\($0)" }
     raw = try RawKeeper(
       directory: "\(directory)/raw", journals: journals,
@@ -96,7 +98,8 @@ public final class DataKeeper: Sendable {
     try tiers.noteExisting(hours: raw.store.starts, now: Self.now)
     let builders = try journals.enumerated().map { shard, journal in
       try Builder(
-        HistoryFollower(shard: shard, journal: PosixDisk(path: journal), history: history, tiers: tiers))
+        HistoryFollower(
+          shard: shard, journal: PosixDisk(path: journal), history: history, tiers: tiers, segments: segments))
     }
     state = Mutex(State(checkpoints: checkpoints, builders: builders))
   }
@@ -166,8 +169,8 @@ public final class DataKeeper: Sendable {
   public func rawHistory(_ access: @escaping JournalAccess) -> RawHistory {
     let raw = raw
     return RawHistory(
-      store: raw.store, journals: journals, progress: { raw.progress }, recent: RecentRows(journals: journals),
-      access: access)
+      store: raw.store, journals: journals, progress: { raw.progress }, segments: segments,
+      recent: RecentRows(journals: journals), access: access)
   }
 
   // MARK: Start

@@ -32,14 +32,26 @@ public struct HistoryFollower: ~Copyable {
   private var taken: UInt64
   private var gaps: [HistoryBatch.GapRecord] = []
   private var minutes: Set<Int64> = []
+  private let segments: SegmentTicks?
+  /// The segment that is being read, and between which ticks its rows lie; `nil`: it is not known whether that is all.
+  private var segment: UInt64 = 0
+  private var extent: ClosedRange<Int64>?
+  private var isSegmentWhole = true
+  private var isNextDamaged = false
 
   /// Gaps and minutes that one transaction takes.
   private static let batchMax = 20_000
 
   /// Finds out how far the files are. Reads nothing of the journal yet.
   ///
+  /// - Parameter segments: is told between which ticks the rows of each segment lie.
   /// - Throws: ``StoreError``, or `LogError` when the journal's directory cannot be read.
   public init(shard: Int, journal disk: any Disk, history: History, tiers: TierStore) throws {
+    try self.init(shard: shard, journal: disk, history: history, tiers: tiers, segments: nil)
+  }
+
+  init(shard: Int, journal disk: any Disk, history: History, tiers: TierStore, segments: SegmentTicks?) throws {
+    self.segments = segments
     let inHistory = try history.applied(shard: shard) ?? 0
     let inTiers = try tiers.noted(shard: shard)
     let record = min(inHistory, inTiers)
@@ -69,8 +81,15 @@ public struct HistoryFollower: ~Copyable {
     try replay.extend(through: committed)
     while let event = try replay.next() {
       switch event {
-      case .damage(let what): losses.damage.append(what)
-      case .entry(let record, let entry): take(entry, record)
+      case .damage(let what):
+        losses.damage.append(what)
+        // Of this segment, of the next, or of both.
+        isSegmentWhole = false
+        isNextDamaged = true
+      case .entry(let record, let entry):
+        enter(replay.segment)
+        isNextDamaged = false
+        take(entry, record)
       }
       if gaps.count + minutes.count >= Self.batchMax { try apply(now) }
     }
@@ -78,6 +97,15 @@ public struct HistoryFollower: ~Copyable {
     taken = max(taken, committed)
     try apply(now)
     return applied - before
+  }
+
+  /// Notes which segment comes now, and tells of the one before.
+  private mutating func enter(_ next: UInt64) {
+    guard next != segment else { return }
+    if let segments, isSegmentWhole, let extent { segments.note(extent, shard: shard, segment: segment) }
+    segment = next
+    extent = nil
+    isSegmentWhole = !isNextDamaged
   }
 
   private mutating func take(_ entry: JournalEntry, _ record: UInt64) {
@@ -89,19 +117,23 @@ public struct HistoryFollower: ~Copyable {
       if record > inHistory, let node = nodes[gap.node]?.id {
         gaps.append(HistoryBatch.GapRecord(record: record, node: node, gap: gap))
       }
-    case .block(let block): if record > inTiers { note(block) }
+    case .block(let block): note(block, isNew: record > inTiers)
     case .stream, .run: break
     }
     taken = max(taken, record)
   }
 
-  private mutating func note(_ block: JournalBlock) {
+  private mutating func note(_ block: JournalBlock, isNew: Bool) {
     guard let interval = nodes[block.node]?.intervals[block.header.layoutNumber], block.header.rowCount > 0 else {
-      losses.undecodedRows += block.header.rowCount
+      if isNew { losses.undecodedRows += block.header.rowCount }
+      isSegmentWhole = false
       return
     }
-    let whole = [0..<block.header.rowCount]
-    for part in block.parts.isEmpty ? whole : block.parts {
+    let first = block.firstTick.unixMilliseconds
+    let last = block.firstTick.advanced(by: block.header.rowCount - 1, of: interval).unixMilliseconds
+    extent = extent.map { min($0.lowerBound, first)...max($0.upperBound, last) } ?? first...last
+    guard isNew else { return }
+    block.forEachPart { part in
       let first = Self.minute(of: block.firstTick.advanced(by: part.lowerBound, of: interval))
       let last = Self.minute(of: block.firstTick.advanced(by: part.upperBound - 1, of: interval))
       for minute in stride(from: first, through: last, by: 60_000) { minutes.insert(minute) }

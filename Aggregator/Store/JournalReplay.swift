@@ -43,25 +43,57 @@ public struct JournalReplay: ~Copyable {
 
   /// The next entry or damage; `nil` at the end.
   public mutating func next() throws(LogError) -> Event? {
-    guard let event = try reader.next() else { return nil }
-    switch event {
-    case .damage(let damage): return .damage("journal: \(damage)")
+    switch try step() {
+    case nil: return nil
+    case .damage(let what): return .damage(what)
     case .record(let record):
-      var offset = 0
-      let decoded: Result<JournalEntry, FrameError> = reader.withPayload { payload in
-        do throws(FrameError) {
-          return .success(try JournalEntry(decoding: payload, payloadOffset: &offset))
-        } catch {
-          return .failure(error)
-        }
-      }
-      payloadOffset = offset
-      switch decoded {
-      case .success(let entry): return .entry(record: record.number, entry)
-      case .failure(let error): return .damage("journal: record \(record.number) is not understood: \(error)")
+      switch entry() {
+      case .success(let entry): return .entry(record: record, entry)
+      case .failure(let error): return .damage(Self.damage(record, error))
       }
     }
   }
+
+  /// What ``step()`` found: a record that nobody has looked into, or damage as ``next()`` tells it.
+  enum Step {
+    case record(UInt64)
+    case damage(String)
+  }
+
+  /// The next record, for readers that need only some of all entries; `nil` at the end.
+  mutating func step() throws(LogError) -> Step? {
+    switch try reader.next() {
+    case nil: nil
+    case .damage(let damage): .damage("journal: \(damage)")
+    case .record(let record): .record(record.number)
+    }
+  }
+
+  /// The kind and node of the entry of the record that ``step()`` gave last; `nil` when it cannot be understood.
+  mutating func head() -> (kind: JournalEntry.Kind, node: NodeNumber)? {
+    reader.withPayload { JournalEntry.head(of: $0) }
+  }
+
+  /// The entry of the record that ``step()`` gave last.
+  mutating func entry() -> Result<JournalEntry, FrameError> {
+    var offset = 0
+    let decoded: Result<JournalEntry, FrameError> = reader.withPayload { payload in
+      do throws(FrameError) {
+        return .success(try JournalEntry(decoding: payload, payloadOffset: &offset))
+      } catch {
+        return .failure(error)
+      }
+    }
+    payloadOffset = offset
+    return decoded
+  }
+
+  static func damage(_ record: UInt64, _ error: FrameError) -> String {
+    "journal: record \(record) is not understood: \(error)"
+  }
+
+  /// First record of the segment in which the record stands that was given last.
+  var segment: UInt64 { reader.place.segment }
 
   /// Lends the whole entry that ``next()`` gave last, as the journal has it.
   mutating func withEntry<Answer, Failure: Error>(

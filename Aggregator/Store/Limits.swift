@@ -30,6 +30,8 @@ public enum StoreLimits {
   /// that: about a million rows of eight GPUs.
   public static let tailBytesMax = 128 << 20
   public static let tailPartsMax = 64
+  /// Segments of journals whose ticks are known at a time.
+  static let segmentsKnownMax = 4096
 
   /// Entries of the audit log that are kept.
   public static let auditEntriesMax = 100_000

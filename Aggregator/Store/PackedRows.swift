@@ -62,10 +62,11 @@ final class PackedRows {
 
   // MARK: Taking entries
 
-  func announce(_ announcement: LayoutAnnouncement, _ record: UInt64, _ entry: RawSpan) {
-    intervals.removeAll { $0.number == announcement.number }
-    intervals.append((announcement.number, announcement.layout.interval))
-    if baseLayout == announcement.number { base.streamChanged() }
+  /// Takes a layout, of which only the number and the interval are known so far.
+  func announce(_ number: Int, _ interval: TickInterval, _ record: UInt64, _ entry: RawSpan) {
+    intervals.removeAll { $0.number == number }
+    intervals.append((number, interval))
+    if baseLayout == number { base.streamChanged() }
     append(record, entry, base: -1, .entry)
   }
 
@@ -171,15 +172,18 @@ final class PackedRows {
       // SAFETY: bytes have no padding.
       let entry = unsafe bytes.span.bytes.extracting(range(of: number))
       var offset = 0
-      guard let decoded = try? JournalEntry(decoding: entry, payloadOffset: &offset) else {
-        preconditionFailure("record \(step.record) was understood before")
-      }
+      // Blocks were understood before; a layout that is not leaves them without a shape.
+      guard let decoded = try? JournalEntry(decoding: entry, payloadOffset: &offset) else { continue }
       switch decoded {
       case .layout(_, _, let announcement): decoder.announce(announcement, &unpacked)
       case .stream: decoder.streamChanged()
       case .node, .run, .gap: break
       case .block(let block):
-        guard let shape = decoder.shape(block.header.layoutNumber) else { continue }
+        guard let shape = decoder.shape(block.header.layoutNumber) else {
+          if case .none = step.wanted { continue }
+          losses.undecodedRows += block.header.rowCount
+          continue
+        }
         guard !selection.skipsValues else {
           for row in 0..<block.header.rowCount where isWanted(row, block, step) {
             let tick = block.firstTick.advanced(by: row, of: shape.layout.interval)

@@ -21,18 +21,23 @@ public final class RawHistory: Sendable {
   private let journals: [String]
   private let progress: @Sendable () -> RawProgress
   private let access: JournalAccess
+  private let segments: SegmentTicks?
   private let recent: RecentRows?
   private let tailBytesMax: Int
 
-  /// - Parameter recent: keeps what is asked for again and again; `nil`: nothing is kept.
+  /// - Parameters:
+  ///   - segments: what is known of the journals' segments; `nil`: all of them are read.
+  ///   - recent: keeps what is asked for again and again; `nil`: nothing is kept.
   init(
     store: RawStore, journals: [String], tailBytesMax: Int = StoreLimits.tailBytesMax,
-    progress: @escaping @Sendable () -> RawProgress, recent: RecentRows? = nil, access: @escaping JournalAccess
+    progress: @escaping @Sendable () -> RawProgress, segments: SegmentTicks? = nil, recent: RecentRows? = nil,
+    access: @escaping JournalAccess
   ) {
     self.tailBytesMax = tailBytesMax
     self.store = store
     self.journals = journals
     self.progress = progress
+    self.segments = segments
     self.recent = recent
     self.access = access
   }
@@ -172,7 +177,7 @@ public final class RawHistory: Sendable {
           && (selection.nodes.map { $0.contains(node) } ?? true)
       }
       var tail = try RawTail(
-        stretches, selection, bytesMax: bytesMax, includes: includes,
+        stretches, selection, segments: segments, bytesMax: bytesMax, includes: includes,
         appliedThrough: { shard, node in known.records[shard][RawGroups.group(of: node)] })
       if tail.isCutShort {
         // A single node, or very many parts: then rather much memory than no answer.

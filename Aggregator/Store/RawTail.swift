@@ -24,20 +24,24 @@ struct RawTail: ~Copyable {
   /// Which part of all records was read.
   private(set) var share = 1.0
   private let selection: RawSelection
+  private let segments: SegmentTicks?
   private var unpacked = NodeRowDecoder.Unpacked()
 
   /// Reads the journals of all shards.
   ///
   /// - Parameters:
+  ///   - segments: what is known of the journals' segments, so that those without wanted ticks are not read.
   ///   - bytesMax: memory that the rows of a journal may take; reading ends when there are more.
   ///   - includes: which nodes are read.
   ///   - appliedThrough: the record up to which a node's rows are not wanted.
   ///   - wants: whether a row counts; `nil`: all do that are selected.
   init(
-    _ stretches: [Stretch], _ selection: RawSelection, bytesMax: Int, includes: (NodeID) -> Bool,
+    _ stretches: [Stretch], _ selection: RawSelection, segments: SegmentTicks? = nil, bytesMax: Int,
+    includes: (NodeID) -> Bool,
     appliedThrough: (_ shard: Int, NodeID) -> UInt64, wants: ((_ record: UInt64, NodeID, Tick) -> Bool)? = nil
   ) throws {
     self.selection = selection
+    self.segments = segments
     let wanted = stretches.filter { $0.from <= $0.through }
     for (number, stretch) in wanted.enumerated() {
       try read(stretch, bytesMax, includes, appliedThrough, wants)
@@ -57,36 +61,68 @@ struct RawTail: ~Copyable {
   ) throws {
     // From the start of a segment on, since a block may build on one before.
     let starts = try LogReader.segmentStarts(disk: stretch.disk, log: JournalReplay.logName)
-    let start = starts.last { $0 <= stretch.from } ?? starts.first ?? stretch.from
+    var start = starts.last { $0 <= stretch.from } ?? starts.first ?? stretch.from
+    while let next = starts.first(where: { $0 > start }), next <= stretch.through,
+      segments?.misses(selection.ticks, shard: stretch.shard, segment: start) ?? false
+    {
+      start = next
+    }
     var replay = try JournalReplay(disk: stretch.disk, from: start, through: stretch.through)
     var found = Nodes()
     let ticks = selection.ticks
     // What the first wanted rows are built on does not count, so that every reader gets on, however little it may hold.
     var needed = byteCount
-    while !isCutShort, let event = try replay.next() {
-      guard case .entry(let record, let entry) = event else {
-        if case .damage(let what) = event { losses.damage.append(what) }
+    while !isCutShort, let step = try replay.step() {
+      guard case .record(let record) = step else {
+        if case .damage(let what) = step { losses.damage.append(what) }
+        continue
+      }
+      // Most entries are of nodes or kinds that are not wanted: of these no more is looked at than that.
+      guard let head = replay.head() else {
+        if case .failure(let error) = replay.entry() { losses.damage.append(JournalReplay.damage(record, error)) }
+        continue
+      }
+      defer { lastRecord = record }
+      switch head.kind {
+      case .gap, .run: continue
+      case .node: break
+      case .layout, .stream: guard found[head.node] != nil else { continue }
+      case .block: guard found[head.node] != nil || !found.isNamed(head.node) else { continue }
+      }
+      if head.kind == .layout, let node = found[head.node] {
+        do throws(FrameError) {
+          try replay.withEntry { (entry: RawSpan) throws(FrameError) in
+            let outline = try JournalEntry.layoutOutline(of: entry)
+            node.announce(outline.number, outline.interval, record, entry)
+          }
+        } catch {
+          losses.damage.append(JournalReplay.damage(record, error))
+        }
+        byteCount += node.grown()
+        continue
+      }
+      let entry: JournalEntry
+      switch replay.entry() {
+      case .success(let decoded): entry = decoded
+      case .failure(let error):
+        losses.damage.append(JournalReplay.damage(record, error))
         continue
       }
       switch entry {
-      case .gap, .run: break
+      case .gap, .run, .layout: break
       case .node(let number, let id):
         if found.name(number, id) { continue }
         guard includes(id) else { continue }
         let node = nodes[id] ?? PackedRows(id, shard: stretch.shard, appliedThrough: appliedThrough(stretch.shard, id))
         nodes[id] = node
         found.add(number, node)
-      case .layout(let number, _, let announcement):
-        guard let node = found[number] else { continue }
-        replay.withEntry { node.announce(announcement, record, $0) }
-        byteCount += node.grown()
       case .stream(let number, _, _):
         guard let node = found[number] else { continue }
         replay.withEntry { node.changeStream(record, $0) }
         byteCount += node.grown()
       case .block(let block):
         guard let node = found[block.node] else {
-          if !found.isNamed(block.node), record >= stretch.from { losses.undecodedRows += block.header.rowCount }
+          if record >= stretch.from { losses.undecodedRows += block.header.rowCount }
           continue
         }
         let isNew = record >= stretch.from && record > node.appliedThrough
@@ -99,7 +135,6 @@ struct RawTail: ~Copyable {
         byteCount += node.grown()
         if record < stretch.from { needed = byteCount } else { isCutShort = byteCount - needed > bytesMax }
       }
-      lastRecord = record
     }
   }
 

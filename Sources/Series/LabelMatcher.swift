@@ -56,6 +56,11 @@ public struct LabelMatcher: Sendable {
   /// Whether a series satisfies the condition.
   public func matches(_ labels: LabelSet) -> Bool { matches(labels[name]) }
 
+  /// Whether another matcher is written the same.
+  public func isSame(as other: LabelMatcher) -> Bool {
+    comparison == other.comparison && ByteOrder.areEqual(name, other.name) && ByteOrder.areEqual(value, other.value)
+  }
+
   /// The only values that can satisfy the condition, when they are few and known: for indexes.
   public var exactValues: [String]? {
     switch comparison {

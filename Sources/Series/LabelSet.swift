@@ -93,6 +93,19 @@ public struct LabelSet: Sendable {
   /// The family that the set was made with. Sets made from this one have none, unless only the metric name changed.
   public var family: LabelFamily? { storage.family }
 
+  /// A hash of the labels other than the metric name, the same in every run. No work: it is kept with them.
+  public var hashWithoutName: UInt64 { storage.hash }
+
+  /// Whether two sets agree in all labels but the metric name.
+  public func agreesWithoutName(_ other: LabelSet) -> Bool {
+    if storage === other.storage { return true }
+    guard storage.hash == other.storage.hash, storage.labels.count == other.storage.labels.count else { return false }
+    for (one, other) in zip(storage.labels, other.storage.labels) {
+      guard ByteOrder.areEqual(one.name, other.name), ByteOrder.areEqual(one.value, other.value) else { return false }
+    }
+    return true
+  }
+
   /// The labels other than the metric name, sorted by name.
   public var labelsWithoutName: [Label] { storage.labels }
 
@@ -138,6 +151,7 @@ public struct LabelSet: Sendable {
 
   /// The set without the given names.
   public func removing(_ names: some Collection<String>) -> LabelSet {
+    if names.isEmpty { return self }
     let dropsName = names.contains(Label.metricName)
     let labels = storage.labels.filter { label in !names.contains { ByteOrder.areEqual($0, label.name) } }
     let kept = labels.count == storage.labels.count ? storage : Storage(sorted: labels)
@@ -147,15 +161,7 @@ public struct LabelSet: Sendable {
 
 extension LabelSet: Hashable, Comparable, CustomStringConvertible {
   public static func == (left: LabelSet, right: LabelSet) -> Bool {
-    guard ByteOrder.areEqual(left.metricName, right.metricName) else { return false }
-    if left.storage === right.storage { return true }
-    guard left.storage.hash == right.storage.hash, left.storage.labels.count == right.storage.labels.count else {
-      return false
-    }
-    for (one, other) in zip(left.storage.labels, right.storage.labels) {
-      guard ByteOrder.areEqual(one.name, other.name), ByteOrder.areEqual(one.value, other.value) else { return false }
-    }
-    return true
+    ByteOrder.areEqual(left.metricName, right.metricName) && left.agreesWithoutName(right)
   }
 
   public func hash(into hasher: inout Hasher) {

@@ -1,4 +1,4 @@
-internal import BongsuModel
+public import BongsuModel
 
 extension JournalEntry {
   /// The first byte of an entry.
@@ -36,6 +36,24 @@ extension JournalEntry {
     case .block(let block): block.encode(into: &bytes)
     case .gap(let gap): gap.encode(into: &bytes)
     }
+  }
+
+  /// The kind of an entry and the node it speaks of, for readers that pass most entries over; `nil` when it is none.
+  public static func head(of record: RawSpan) -> (kind: Kind, node: NodeNumber)? {
+    var cursor = ByteCursor()
+    guard let code = try? cursor.u8(.entryKind, record), let kind = Kind(rawValue: code),
+      let node = try? cursor.varint(.nodeNumber, max: UInt64(UInt32.max), record)
+    else { return nil }
+    return (kind, NodeNumber(rawValue: UInt32(node)))
+  }
+
+  /// Number and tick interval of the layout in a layout entry, without the layout.
+  public static func layoutOutline(of record: RawSpan) throws(FrameError) -> (number: Int, interval: TickInterval) {
+    var cursor = ByteCursor()
+    _ = try cursor.u8(.entryKind, record)
+    _ = try cursor.varint(.nodeNumber, max: UInt64(UInt32.max), record)
+    _ = try cursor.u64(.stream, record)
+    return try LayoutAnnouncement.outline(decodingBody: record, at: &cursor)
   }
 
   /// Reads an entry.

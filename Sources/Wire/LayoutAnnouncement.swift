@@ -47,13 +47,21 @@ public struct LayoutAnnouncement: Hashable, Sendable {
     }
   }
 
-  init(decodingBody bytes: RawSpan, at cursor: inout ByteCursor) throws(FrameError) {
+  /// Reads the number and the tick interval, with which a body begins.
+  static func outline(
+    decodingBody bytes: RawSpan, at cursor: inout ByteCursor
+  ) throws(FrameError) -> (number: Int, interval: TickInterval) {
     let number = try cursor.count(.layoutNumber, max: WireLimits.layoutNumberMax, bytes)
     let milliseconds = try cursor.varint(.interval, max: UInt64(Limits.tickIntervalMillisecondsMax), bytes)
     guard let interval = TickInterval(milliseconds: Int(milliseconds)) else {
       throw .outOfRange(
         field: .interval, value: Int64(milliseconds), limit: Int64(Limits.tickIntervalMillisecondsMax))
     }
+    return (number, interval)
+  }
+
+  init(decodingBody bytes: RawSpan, at cursor: inout ByteCursor) throws(FrameError) {
+    let (number, interval) = try Self.outline(decodingBody: bytes, at: &cursor)
     let columnCount = try cursor.count(.columnCount, max: Limits.columnsMax, bytes)
     var columns: [Metric] = []
     columns.reserveCapacity(columnCount)

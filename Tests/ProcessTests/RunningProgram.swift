@@ -95,22 +95,3 @@ struct StillRunning: Error {
   let program: String
   let errors: String
 }
-
-/// A port of the loopback that nobody listens on.
-func freePort() -> UInt16 {
-  while true {
-    // Below those that the kernel gives to outgoing connections, of which many come and go beside.
-    let port = UInt16.random(in: 12_000..<32_000)
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    // SAFETY: an address of the size told, for the duration of the call.
-    let isFree = unsafe withUnsafeMutablePointer(to: &address) {
-      let general = unsafe UnsafeMutableRawPointer($0).assumingMemoryBound(to: sockaddr.self)
-      return unsafe bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-    }
-    if isFree { return port }
-  }
-}

@@ -102,12 +102,14 @@ final class RawJournal {
   let said = SaidLines()
 
   func history(
-    _ keeper: RawKeeper, tailBytesMax: Int = StoreLimits.tailBytesMax, recent: RecentRows? = nil
+    _ keeper: RawKeeper, tailBytesMax: Int = StoreLimits.tailBytesMax, segments: SegmentTicks? = nil,
+    recent: RecentRows? = nil
   ) -> RawHistory {
     let committed = committed
     let progress: @Sendable () -> RawProgress = { keeper.progress }
     return RawHistory(
-      store: keeper.store, journals: journals, tailBytesMax: tailBytesMax, progress: progress, recent: recent
+      store: keeper.store, journals: journals, tailBytesMax: tailBytesMax, progress: progress, segments: segments,
+      recent: recent
     ) { body in
       try body(committed)
       return true

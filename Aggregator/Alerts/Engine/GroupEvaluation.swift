@@ -72,7 +72,9 @@ final class SlowGroups: Sendable {
         // Each job rings once, so that a bell without one is the end.
         guard let job else { break }
         var evaluation = GroupEvaluation(engine: job.engine)
-        evaluation.run(0, at: job.time, inputs, isAfterRestart: job.isAfterRestart)
+        var held = inputs
+        held.source = inputs.source.holding(job.engine.groups[0].state.group.rules, at: job.time)
+        evaluation.run(0, at: job.time, held, isAfterRestart: job.isAfterRestart)
         done(evaluation)
       }
       ended.continuation.finish()

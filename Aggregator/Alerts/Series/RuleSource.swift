@@ -18,6 +18,16 @@ public struct RuleSource: SeriesSource {
     self.others = others
   }
 
+  /// The same source with what `rules` read at `time` taken at once, from whatever is not in memory already.
+  func holding(_ rules: [Rule], at time: Int64) -> RuleSource {
+    guard let others else { return self }
+    return RuleSource(
+      live: live, written: written,
+      others: HeldInstant(rules, at: time, of: others) { name in
+        live.canHold(name: name) || written.canHold(name: name) || Self.alertNames.contains(name)
+      })
+  }
+
   public func visitSeries(_ selection: SeriesSelection, _ visit: (LabelSet, SampleBuffer) throws -> Void) throws {
     let names = selection.matchers.filter { $0.name == Label.metricName }
     if let exact = names.lazy.compactMap(\.exactValues).first {
@@ -25,6 +35,11 @@ public struct RuleSource: SeriesSource {
       if wanted.allSatisfy({ live.canHold(name: $0) }) { return try live.visitSeries(selection, visit) }
       if wanted.allSatisfy({ Self.alertNames.contains($0) || written.canHold(name: $0) }) {
         return try written.visitSeries(selection, visit)
+      }
+      if let others, !wanted.contains(where: { live.canHold(name: $0) || written.canHold(name: $0) }),
+        Self.alertNames.isDisjoint(with: wanted)
+      {
+        return try others.visitSeries(selection, visit)
       }
     }
     var found: [(labels: LabelSet, samples: SampleBuffer)] = []

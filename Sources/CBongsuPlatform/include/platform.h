@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <linux/ipmi.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -155,6 +156,26 @@ static inline int bongsu_ipmi_receive(int fd, long *id, uint8_t *data, uint16_t 
 
 /* Names the calling thread as `top -H` and debuggers show it; the kernel keeps the first 15 bytes. */
 static inline int bongsu_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0) < 0 ? -errno : 0; }
+
+/* Limits how many arenas the allocator divides memory into, 0 when it cannot. By default each thread has one of its own
+ * until there are eight for each core, and what is freed in one is of no use to the others. */
+static inline int bongsu_limit_arenas(int most) {
+#ifdef __GLIBC__
+  return mallopt(M_ARENA_MAX, most);
+#else
+  return 0;
+#endif
+}
+
+/* Gives free memory back to the system, also where it lies between memory in use; whether there was any. Takes some
+ * milliseconds for each hundred megabytes, in which threads that allocate wait. */
+static inline int bongsu_release_free_memory(void) {
+#ifdef __GLIBC__
+  return malloc_trim(0);
+#else
+  return 0;
+#endif
+}
 
 /* Lets go of the mappings of all code and constant data of this process, which lie in files and come back page by page
  * when they are used: what start-up alone needed no longer counts as resident. Returns the bytes that were looked at. */

@@ -1,5 +1,5 @@
+import BongsuTestKit
 import Foundation
-import Glibc
 
 /// A real Prometheus over blocks made from given series, on a loopback port, for the time of a test.
 public final class PrometheusServer {
@@ -27,7 +27,7 @@ public final class PrometheusServer {
     try Self.run(Self.toolPath, ["tsdb", "create-blocks-from", "openmetrics", input.path, data])
     let configuration = folder.appendingPathComponent("prometheus.yml")
     try "global: {evaluation_interval: 1m}\n".write(to: configuration, atomically: true, encoding: .utf8)
-    let port = try Self.freePort()
+    let port = freePort()
     client = PrometheusClient(address: "http://127.0.0.1:\(port)")
     process.executableURL = URL(fileURLWithPath: Self.serverPath)
     process.arguments = [
@@ -64,26 +64,5 @@ public final class PrometheusServer {
     guard process.terminationStatus == 0 else {
       throw PrometheusClient.Failure(description: "\(program) \(arguments) ended with \(process.terminationStatus)")
     }
-  }
-
-  /// A port nobody listens on at this moment.
-  private static func freePort() throws -> UInt16 {
-    // Below those that the kernel gives to outgoing connections, of which many come and go beside.
-    for _ in 0..<1000 {
-      let port = UInt16.random(in: 12_000..<32_000)
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      defer { close(descriptor) }
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_port = port.bigEndian
-      // SAFETY: the call gets the address and size of a sockaddr_in that lives across it.
-      let isFree = unsafe withUnsafePointer(to: &address) { pointer in
-        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-          unsafe bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-        }
-      }
-      if isFree { return port }
-    }
-    throw PrometheusClient.Failure(description: "no free port")
   }
 }
