@@ -28,9 +28,9 @@ struct JournalFeedTests {
   func ends() throws {
     #expect(try segments(at: [0, 1, 2, 3], bytes: 600, segmentBytesMax: 1000) == [1, 1, 2, 2])
     #expect(
-      try segments(at: [0, 100, 299, 300, 301, 600, 601, 602], bytes: 2 << 20) == [1, 1, 1, 1, 2, 2, 2, 3].map { $0 })
-    #expect(try segments(at: [0, 300, 10_000, 20_000], bytes: 1000) == [1, 1, 1, 1])
+      try segments(at: [0, 40, 119, 120, 121, 240, 241, 242], bytes: 2 << 20) == [1, 1, 1, 1, 2, 2, 2, 3].map { $0 })
+    #expect(try segments(at: [0, 120, 10_000, 20_000], bytes: 1000) == [1, 1, 1, 1])
     // Age counts from the first batch of a segment.
-    #expect(try segments(at: [1_000, 1_299, 1_300, 1_600, 1_601], bytes: 5 << 20) == [1, 1, 1, 2, 2])
+    #expect(try segments(at: [1_000, 1_119, 1_120, 1_240, 1_241], bytes: 5 << 20) == [1, 1, 1, 2, 2])
   }
 }
