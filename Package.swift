@@ -266,7 +266,7 @@ let package = Package(
       [
         "BongsuStore", "BongsuCodec", "BongsuFleet", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuTestKit",
         "BongsuWire", grdb,
-      ]),
+      ], exclude: ["Fixtures"]),
     tests("WireTests", ["BongsuWire", "BongsuCodec", "BongsuModel", "BongsuTestKit"]),
   ]
 )

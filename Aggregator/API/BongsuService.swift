@@ -55,6 +55,7 @@ public struct BongsuService: Service {
     GapRoutes(source: sources.gaps).install(in: &table)
     HistoryRoutes(source: sources.history).install(in: &table)
     FleetRoutes(control: sources.fleet).install(in: &table)
+    BackupRoutes(source: sources.backup).install(in: &table)
     ReportRoutes(source: sources.reports).install(in: &table)
     AlertRoutes(alerts: sources.alerts).install(in: &table)
     RuleRoutes(alerts: sources.alerts).install(in: &table)

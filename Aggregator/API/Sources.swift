@@ -138,6 +138,13 @@ public protocol FleetControl: Sendable {
   func restate(_ request: RestateRequest, by person: Operator) async throws -> RestateReport
 }
 
+/// All data in one stream.
+public protocol BackupSource: Sendable {
+  /// Hands a copy of the whole data directory to `body`, piece by piece, in the form of `bongsu backup`; `body` suspends while
+  /// the asker reads slowly and throws when it hung up. A copy that fails ends before its end, which the form shows.
+  func backup(to body: ([UInt8]) async throws -> Void) async throws
+}
+
 /// Signed accounts of a month.
 public protocol ReportSource: Sendable {
   /// The key by which reports are signed.
@@ -159,6 +166,7 @@ public struct APISources: Sendable {
   public var history: (any HistorySource)?
   public var fleet: (any FleetControl)?
   public var reports: (any ReportSource)?
+  public var backup: (any BackupSource)?
   /// What the Prometheus API under `/api/v1/` reads.
   public var series: (any SeriesSource)?
   /// Rules and alerts.
@@ -172,7 +180,7 @@ public struct APISources: Sendable {
   public init(
     live: any LiveSource, enrolment: (any EnrolmentControl)? = nil, export: (any ExportSource)? = nil,
     gaps: (any GapSource)? = nil, tokens: (any AccessTokenControl)? = nil, history: (any HistorySource)? = nil,
-    fleet: (any FleetControl)? = nil, reports: (any ReportSource)? = nil,
+    fleet: (any FleetControl)? = nil, reports: (any ReportSource)? = nil, backup: (any BackupSource)? = nil,
     series: (any SeriesSource)? = nil, alerts: AlertRunner? = nil, page: (any PageSource)? = nil,
     metadata: @escaping @autoclosure @Sendable () -> [MetricMetadata] = []
   ) {
@@ -184,6 +192,7 @@ public struct APISources: Sendable {
     self.history = history
     self.fleet = fleet
     self.reports = reports
+    self.backup = backup
     self.series = series
     self.alerts = alerts
     self.page = page

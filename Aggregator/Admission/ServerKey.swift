@@ -4,24 +4,29 @@ public import BongsuTransport
 /// The aggregator's own key pair: what nodes know it by. Losing it means that every node has to join again, so it belongs
 /// into the backup; who has it can pass for the aggregator.
 ///
-///     DIRECTORY/server.key     mode 0600:  bongsu-server-key 1 ⏎ secret key in Z85 ⏎
+///     DIRECTORY/server.key     mode 0600, the secret key in Z85 as a ``BongsuEnrolment/KeptSecret``
 public enum ServerKey {
-  private static let mark = "bongsu-server-key 1"
+  private static let mark = "bongsu-server-key"
 
   /// Reads the pair, or makes one when there is none.
   ///
+  /// - Parameter say: told when one of its copies was damaged; it is written anew then.
   /// - Throws: ``SecretFile/Failure``, ``Unreadable``; ``TransportError/curveUnavailable``.
-  public static func load(from directory: String) throws -> KeyPair {
+  public static func load(from directory: String, say: (String) -> Void = { _ in }) throws -> KeyPair {
     let path = "\(directory)/server.key"
     if let text = try SecretFile.read(path) {
-      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-      guard lines.count == 3, lines[0] == mark, lines[2].isEmpty, let secret = try? SecretKey(z85: String(lines[1]))
-      else { throw Unreadable(path: path) }
+      guard let reading = KeptSecret.read(text, mark: mark), let secret = try? SecretKey(z85: reading.secret) else {
+        throw Unreadable(path: path)
+      }
+      if !reading.isWhole { say("\(path) was damaged in one of its two copies, and is written anew from the other") }
+      if !reading.isWhole || reading.isOld {
+        try SecretFile.write(KeptSecret.text(reading.secret, mark: mark), to: path)
+      }
       return try KeyPair(secret: secret)
     }
     let pair = try KeyPair.generate()
     try SecretFile.makeDirectory(directory)
-    try SecretFile.write("\(mark)\n\(pair.secret.z85)\n", to: path)
+    try SecretFile.write(KeptSecret.text(pair.secret.z85, mark: mark), to: path)
     return pair
   }
 

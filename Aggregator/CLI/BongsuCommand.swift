@@ -23,7 +23,7 @@ struct BongsuCommand: AsyncParsableCommand {
       StatusCommand.self, TopCommand.self, DoctorCommand.self, QueryCommand.self, GraphCommand.self,
       SeriesCommand.self, LabelsCommand.self, AlertsCommand.self, NodesCommand.self, GapsCommand.self,
       ReportCommand.self, JoinTokenCommand.self, TokenCommand.self, ExportCommand.self,
-      FleetCommand.self, RulesCommand.self,
+      FleetCommand.self, RulesCommand.self, BackupCommand.self, RestoreCommand.self,
     ])
 
   /// Parses, runs, and turns whatever was thrown into output and exit status.

@@ -19,28 +19,20 @@ struct AgentGate {
   let registrar: Registrar
 
   /// Loads what `directory` has and makes what it lacks.
-  init(directory: String, registry: Registry, metrics: MetricRegistry) throws {
-    keys = try ServerKey.load(from: "\(directory)/keys")
+  init(directory: String, registry: Registry, metrics: MetricRegistry, say: (String) -> Void) throws {
+    keys = try ServerKey.load(from: "\(directory)/keys", say: say)
     registrar = try Registrar(registry: registry, serverKey: keys.publicKey, metrics: metrics)
   }
 
   /// Opens the registry of nodes and tokens.
   ///
-  /// A damaged registry does not keep the aggregator down: it is set aside and said so. Nobody can come in then before it
-  /// is restored or the nodes have joined again; their agents keep their data meanwhile.
+  /// A damaged registry does not keep the aggregator down: its sound entries are taken over, and what is lost is said. Whose
+  /// entry is lost cannot come in before it has joined again, or got a new token; agents keep their data meanwhile.
   static func openRegistry(directory: String, logger: Logger) throws -> Registry {
-    let path = "\(directory)/registry.sqlite"
-    do {
-      return try Registry(path: path)
-    } catch StoreError.damaged(_, let message) {
-      try Registry.setAside(path: path, now: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
+    try Registry.mended(path: "\(directory)/registry.sqlite") { line in
       logger.critical(
-        """
-        the registry of nodes and tokens is damaged and was set aside: nobody is let in; restore it from a backup, or let \
-        all join again and make new tokens
-        """,
-        metadata: ["path": "\(path)", "damage": "\(message)"])
-      return try Registry(path: path)
+        "\(line); compare bongsu nodes list and bongsu token list with a backup: whoever is missing joins again or gets a new token"
+      )
     }
   }
 

@@ -179,7 +179,7 @@ struct AggregatorCommand: AsyncParsableCommand {
     let listen = try listenAddresses()
     let http = try Address(http, option: "--http")
     let connections = allowedConnections(logger)
-    try DataDirectory.prepare(data, shards: shards)
+    try DataDirectory.prepare(data, shards: shards) { logger.warning("\($0)") }
     let registry = MetricRegistry()
     let failure = FailureSignal()
     var ingest = IngestConfiguration(
@@ -190,7 +190,8 @@ struct AggregatorCommand: AsyncParsableCommand {
     let isBeyondLoopback = !listen.allSatisfy(\.isLoopback)
     let isSecure = secure || (isBeyondLoopback && !allowInsecureListen)
     let register = try AgentGate.openRegistry(directory: data, logger: logger)
-    let gate = isSecure ? try AgentGate(directory: data, registry: register, metrics: registry) : nil
+    let gate =
+      isSecure ? try AgentGate(directory: data, registry: register, metrics: registry) { logger.warning("\($0)") } : nil
     try gate?.guardSockets(of: context, &ingest)
     let store = try openStore(tree, logger)
     let engine = IngestEngine(
@@ -250,8 +251,9 @@ struct AggregatorCommand: AsyncParsableCommand {
         tokens: AccessAnswers(tokens: try AccessTokens(registry: register)),
         history: stored, fleet: FleetAnswers(keeper: tierKeeper, tree: tree, registry: register),
         reports: UsageAnswers(
-          tree: tree, tiers: store.tiers, ledger: stored, signer: try ReportKeyFile.signer(directory: data)),
-        series: series, alerts: runner,
+          tree: tree, tiers: store.tiers, ledger: stored,
+          signer: try ReportKeyFile.signer(directory: data) { logger.warning("\($0)") }),
+        backup: BackupAnswers(engine: engine, directory: data), series: series, alerts: runner,
         page: PageAnswers(
           engine: engine, catalogue: catalogue, outlook: { alarms.feed.outlook($0) },
           startedUnixMilliseconds: live.startedUnixMilliseconds),

@@ -24,14 +24,14 @@ struct TierService: Service {
     let service = self
     try await withTaskCancellationOrGracefulShutdownHandler {
       try await IngestService.onThread("tiers") {
-        service.loop(isStopping)
+        try service.loop(isStopping)
       }
     } onCancelOrGracefulShutdown: {
       isStopping.set()
     }
   }
 
-  private func loop(_ isStopping: Flag) {
+  private func loop(_ isStopping: Flag) throws {
     do { try demand.restorePeaks() } catch {
       logger.warning("peaks of demand from before the start are not known: \(error)")
     }
@@ -46,6 +46,9 @@ struct TierService: Service {
         problem = nil
       } catch StoreError.notOpen {
         // Starting, or stopping.
+      } catch StoreError.damaged(let path, let message) {
+        // Found while running. A start makes the file anew of its sound rows and takes a few seconds.
+        throw StartFailure("'\(path)' is damaged: \(message); a restart mends it from its sound rows and raw history")
       } catch {
         if problem == nil { logger.warning("rollup tiers cannot be written and will catch up later: \(error)") }
         problem = "\(error)"

@@ -52,15 +52,24 @@ public final class AlertStore: Sendable {
 
   /// Opens or makes the file at `path`.
   ///
-  /// - Throws: ``StoreError/damaged(path:message:)`` when it is not sound: call ``setAside(path:now:)`` and open again.
+  /// - Throws: ``StoreError/damaged(path:message:)`` when SQLite finds it unsound.
   public init(path: String) throws(StoreError) {
-    database = try StoreDatabase(path: path, version: 1, migrations: [Self.createTables])
+    database = try StoreDatabase(
+      path: path, version: StoreLimits.alertsVersion, migrations: [Self.createTables, Self.tellEventsApart])
     if let problem = try database.problem() { throw .damaged(path: path, message: problem) }
   }
 
-  /// Renames a damaged file out of the way; it is kept for inspection. `now`: milliseconds since 1970.
-  public static func setAside(path: String, now: Int64) throws(StoreError) {
-    try StoreDatabase.setAside(path: path, now: now)
+  /// Opens or makes the file at `path`; a damaged one is made anew of its sound rows.
+  ///
+  /// - Parameter say: told when the file was damaged.
+  public static func mended(path: String, say: (String) -> Void) throws(StoreError) -> AlertStore {
+    let store = try Mending.open(
+      path, say: say, open: { file throws(StoreError) in try AlertStore(path: file) },
+      problems: { store throws(StoreError) in try store.problems() },
+      refill: { store, rows throws(StoreError) in try store.refill(rows) }
+    ).store
+    if let damage = store.database.logDamage { say("\(damage); the last changes of alerts are told again") }
+    return store
   }
 
   private static let createTables: @Sendable (Database) throws -> Void = { db in
@@ -81,6 +90,19 @@ public final class AlertStore: Sendable {
         """)
   }
 
+  /// Version 1 had the same checksum for an alert and an event of the same words.
+  private static let tellEventsApart: @Sendable (Database) throws -> Void = { db in
+    for row in try Row.fetchAll(db, sql: "SELECT id, receiver, body, checksum FROM events") {
+      guard let id = row.integer(0), let receiver = row.text(1), let body = row.text(2),
+        row.integer(3) == checksum(receiver, body)
+      else { continue }
+      try db.execute(
+        sql: "UPDATE events SET checksum = ? WHERE id = ?", arguments: [checksum(eventMark + receiver, body), id])
+    }
+  }
+
+  private static let eventMark = "event "
+
   private static func checksum(_ first: String, _ second: String) -> Int64 {
     var checksum = RowChecksum()
     checksum.add(first)
@@ -92,23 +114,26 @@ public final class AlertStore: Sendable {
   public func contents() throws(StoreError) -> Contents {
     try database.read { db in
       var contents = Contents()
-      func isSound(_ row: Row, _ first: String, _ second: String, _ table: String) -> Bool {
-        let stored: Int64 = row["checksum"]
-        guard stored != Self.checksum(first, second) else { return true }
-        contents.damage.append("an entry of \(table) is not what was written and is left out: \(first.prefix(80))")
-        return false
+      func damaged(_ table: String, _ row: Row) {
+        let name = row.text(table == "notes" ? 0 : 1) ?? "unreadable"
+        contents.damage.append("an entry of \(table) is not what was written and is left out: \(name.prefix(80))")
       }
       for row in try Row.fetchAll(db, sql: "SELECT * FROM alerts ORDER BY id") {
-        let alert = Alert(rule: row["rule"], body: row["body"])
-        if isSound(row, alert.rule, alert.body, "alerts") { contents.alerts.append(alert) }
+        if let alert = Self.alert(SalvagedRow(row)) { contents.alerts.append(alert) } else { damaged("alerts", row) }
       }
       for row in try Row.fetchAll(db, sql: "SELECT * FROM events ORDER BY id") {
-        let event = Event(number: row["id"], receiver: row["receiver"], body: row["body"])
-        if isSound(row, event.receiver, event.body, "events") { contents.events.append(event) }
+        if let id = row.integer(0), let event = Self.event(id, SalvagedRow(row)) {
+          contents.events.append(event)
+        } else {
+          damaged("events", row)
+        }
       }
       for row in try Row.fetchAll(db, sql: "SELECT * FROM notes") {
-        let (name, value): (String, String) = (row["name"], row["value"])
-        if isSound(row, name, value, "notes") { contents.notes[name] = value }
+        if let (name, value) = Self.note(SalvagedRow(row)) {
+          contents.notes[name] = value
+        } else {
+          damaged("notes", row)
+        }
       }
       return contents
     }
@@ -134,7 +159,7 @@ public final class AlertStore: Sendable {
       for event in change.events {
         try db.execute(
           sql: "INSERT INTO events (receiver, body, checksum) VALUES (?, ?, ?)",
-          arguments: [event.receiver, event.body, Self.checksum(event.receiver, event.body)])
+          arguments: [event.receiver, event.body, Self.checksum(Self.eventMark + event.receiver, event.body)])
         numbers.append(db.lastInsertedRowID)
       }
       for number in change.doneEvents { try db.execute(sql: "DELETE FROM events WHERE id = ?", arguments: [number]) }
@@ -159,8 +184,7 @@ public final class AlertStore: Sendable {
         db, sql: "SELECT * FROM transitions WHERE at_ms BETWEEN ? AND ? ORDER BY at_ms DESC, id DESC LIMIT ?",
         arguments: [start, end, min(limit, StoreLimits.alertTransitionsMax)])
       for row in rows {
-        let (at, body, stored): (Int64, String, Int64) = (row["at_ms"], row["body"], row["checksum"])
-        if stored == Self.checksum(String(at), body) { bodies.append(body) } else { damaged += 1 }
+        if let (_, body) = Self.transition(SalvagedRow(row)) { bodies.append(body) } else { damaged += 1 }
       }
       return (bodies, damaged)
     }
@@ -172,5 +196,72 @@ public final class AlertStore: Sendable {
     let last = try Int64.fetchOne(db, sql: "SELECT max(id) FROM transitions") ?? newest
     try db.execute(
       sql: "DELETE FROM transitions WHERE id <= ?", arguments: [last - Int64(StoreLimits.alertTransitionsMax)])
+  }
+
+  // MARK: Rows, wherever they were found; `nil` when they are not what was written
+
+  private static func alert(_ row: SalvagedRow) -> Alert? {
+    guard row.values.count == 4, let rule = row.text(1), let body = row.text(2),
+      row.integer(3) == checksum(rule, body)
+    else { return nil }
+    return Alert(rule: rule, body: body)
+  }
+
+  private static func event(_ id: Int64, _ row: SalvagedRow) -> Event? {
+    guard row.values.count == 4, let receiver = row.text(1), let body = row.text(2),
+      row.integer(3) == checksum(eventMark + receiver, body)
+    else { return nil }
+    return Event(number: id, receiver: receiver, body: body)
+  }
+
+  private static func note(_ row: SalvagedRow) -> (name: String, value: String)? {
+    guard row.values.count == 3, let name = row.text(0), let value = row.text(1),
+      row.integer(2) == checksum(name, value)
+    else { return nil }
+    return (name, value)
+  }
+
+  private static func transition(_ row: SalvagedRow) -> (at: Int64, body: String)? {
+    guard row.values.count == 4, let at = row.integer(1), let body = row.text(2),
+      row.integer(3) == checksum(String(at), body)
+    else { return nil }
+    return (at, body)
+  }
+
+  // MARK: Damage
+
+  private func problems() throws(StoreError) -> [String] {
+    let damaged = try transitions(from: .min, through: .max, limit: .max).damaged
+    return try contents().damage + (damaged > 0 ? ["\(damaged) changes of alerts are damaged"] : [])
+  }
+
+  /// Puts the sound rows of a damaged file into this one, which is new; returns how many.
+  private func refill(_ rows: SalvagedRows) throws(StoreError) -> Int {
+    var taken = 0
+    try database.write { db in
+      try rows.eachRow { row in
+        if let alert = Self.alert(row) {
+          try db.execute(
+            sql: "INSERT INTO alerts (rule, body, checksum) VALUES (?, ?, ?)",
+            arguments: [alert.rule, alert.body, Self.checksum(alert.rule, alert.body)])
+        } else if let id = row.rowid, let event = Self.event(id, row) {
+          try db.execute(
+            sql: "INSERT OR REPLACE INTO events (id, receiver, body, checksum) VALUES (?, ?, ?, ?)",
+            arguments: [id, event.receiver, event.body, Self.checksum(Self.eventMark + event.receiver, event.body)])
+        } else if let (at, body) = Self.transition(row) {
+          try db.execute(
+            sql: "INSERT INTO transitions (at_ms, body, checksum) VALUES (?, ?, ?)",
+            arguments: [at, body, Self.checksum(String(at), body)])
+        } else if let (name, value) = Self.note(row) {
+          try db.execute(
+            sql: "INSERT OR REPLACE INTO notes (name, value, checksum) VALUES (?, ?, ?)",
+            arguments: [name, value, Self.checksum(name, value)])
+        } else {
+          return
+        }
+        taken += 1
+      }
+    }
+    return taken
   }
 }

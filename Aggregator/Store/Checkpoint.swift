@@ -91,6 +91,7 @@ public struct CheckpointStore {
     bytes.append(littleEndian: checksum.value)
     precondition(bytes.count <= StoreLimits.checkpointBytesMax, "checkpoint of \(bytes.count) bytes")
     try disk.replace(Self.names[Int(next & 1)], with: bytes.span)
+    Failpoint.pass("checkpoint: a file is replaced")
     olderRecords = Dictionary(blobs.map { ($0.name, $0.record) }) { $1 }
     generation = next
     blobs = new

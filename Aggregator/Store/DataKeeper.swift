@@ -62,7 +62,8 @@ public final class DataKeeper: Sendable {
   private let say: @Sendable (String) -> Void
   private let state: Mutex<State>
 
-  /// Opens what is in `directory`, or begins it. A damaged history is set aside and built anew from the journals.
+  /// Opens what is in `directory`, or begins it. Of damaged files the sound rows are taken over into new ones, and what is
+  /// lost comes out of journals and raw history as far as they reach.
   ///
   /// - Parameter say: takes lines for people; called from the thread that keeps, and from this one.
   /// - Throws: ``StoreError`` or `DiskError` when the directory cannot be used.
@@ -79,12 +80,12 @@ public final class DataKeeper: Sendable {
     }
     let checkpoints = try CheckpointStore(disk: PosixDisk(path: folder))
     for line in checkpoints.damage { say(line) }
-    history = try Self.openHistory("\(directory)/history.sqlite", say)
+    history = try History.mended(path: "\(directory)/history.sqlite", say: say)
     self.settings = settings
     self.say = say
-    tiers = try Self.openTiers("\(directory)/tiers.sqlite", say)
+    let (tiers, isMended) = try TierStore.mended(path: "\(directory)/tiers.sqlite", say: say)
+    self.tiers = tiers
     let history = history
-    let tiers = tiers
     let segments = segments
     journals = (0..<shards).map { "\(directory)/journal/shard-\($0)" }
     raw = try RawKeeper(
@@ -94,39 +95,21 @@ public final class DataKeeper: Sendable {
         chunkMilliseconds: settings.chunkMilliseconds, journalBytesMax: settings.journalBytesMax,
         isInBackground: settings.packsInBackground, removedEnd: try tiers.rawRemoved(),
         willRemove: { try tiers.noteRawRemoved(through: $0) }), say: say)
-    // Where tiers are new, what raw history has already is formed.
-    try tiers.noteExisting(hours: raw.store.starts, now: Self.now)
+    // Where tiers are new, what raw history has already is formed; where rows of them were lost, too. Minutes from before
+    // raw history begins are what they are: nothing is known any more of what they were made of.
+    let hours = raw.store.starts
+    if isMended, let first = hours.first { try tiers.noteRawRemoved(through: first) }
+    try tiers.noteExisting(hours: hours, now: Self.now, isForced: isMended)
     let builders = try journals.enumerated().map { shard, journal in
       try Builder(
         HistoryFollower(
           shard: shard, journal: PosixDisk(path: journal), history: history, tiers: tiers, segments: segments))
     }
-    state = Mutex(State(checkpoints: checkpoints, builders: builders))
+    state = Mutex(
+      State(checkpoints: checkpoints, builders: builders, settled: [UInt64](repeating: 0, count: builders.count)))
   }
 
   deinit { raw.stop() }
-
-  private static func openHistory(_ path: String, _ say: (String) -> Void) throws(StoreError) -> History {
-    do {
-      return try History(path: path)
-    } catch {
-      guard case .damaged = error else { throw error }
-      say("\(error)")
-      try History.setAside(path: path, now: now)
-      return try History(path: path)
-    }
-  }
-
-  private static func openTiers(_ path: String, _ say: (String) -> Void) throws(StoreError) -> TierStore {
-    do {
-      return try TierStore(path: path)
-    } catch {
-      guard case .damaged = error else { throw error }
-      say("\(error)")
-      try TierStore.setAside(path: path, now: now)
-      return try TierStore(path: path)
-    }
-  }
 
   private static var now: Tick { Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
 
@@ -203,11 +186,12 @@ public final class DataKeeper: Sendable {
       store(journals, &state)
       for (shard, journal) in journals.enumerated() { follow(shard, through: journal.committed, &state) }
       expire(&state)
+      settle(&state)
       raw.post(journals.map(\.committed), journalBytes: unpackedBytes(journals))
       let retention = JournalRetention(bytesMax: max(1, settings.journalBytesMax / Int64(journals.count)))
       return journals.enumerated().map { shard, journal in
         let needed = min(
-          state.checkpoints.trimRecord(Self.name(shard)), state.builders[shard].minutes.applied + 1,
+          state.checkpoints.trimRecord(Self.name(shard)), state.settled[shard] + 1,
           raw.needed(shard: shard))
         return retention.trimBelow(segments: journal.segments, needed: needed)
       }
@@ -270,6 +254,19 @@ public final class DataKeeper: Sendable {
     }
   }
 
+  /// Only what has left a write-ahead log is out of reach of a damaged byte there, which takes all that comes after it; the
+  /// journal is kept until then.
+  private func settle(_ state: inout State) {
+    let applied = state.builders.map { $0.minutes.applied }
+    do throws(StoreError) {
+      guard try history.database.checkpoint(), try tiers.database.checkpoint() else { return }
+      state.settled = applied
+      note("logs", nil, &state)
+    } catch {
+      note("logs", "write-ahead logs cannot be emptied, the journal is kept for longer: \(error)", &state)
+    }
+  }
+
   private func expire(_ state: inout State) {
     do throws(StoreError) {
       try history.expire(
@@ -292,6 +289,8 @@ public final class DataKeeper: Sendable {
   private struct State {
     var checkpoints: CheckpointStore
     let builders: [Builder]
+    /// By shard, what is applied and has left the write-ahead logs.
+    var settled: [UInt64]
     /// What fails at present, by part.
     var problems: [String: String] = [:]
   }

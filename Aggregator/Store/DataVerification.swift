@@ -4,7 +4,8 @@ internal import Foundation
 internal import GRDB
 
 /// Reads everything that a data directory holds, and tells what is not what was written: every record of the journals, both
-/// checkpoints, every page of every SQLite file and the checksums of its rows.
+/// checkpoints, every page of every SQLite file and the checksums of its rows, the write-ahead logs, the keys and the
+/// directory's own description.
 ///
 /// Nothing is mended or set aside, which the aggregator does at its next start. No aggregator may have the directory open:
 /// what it is just writing would look like damage.
@@ -61,6 +62,58 @@ public struct DataVerification: Sendable {
     for shard in names(in: "journal").filter({ $0.hasPrefix("shard-") }) { try body(journal("journal/\(shard)")) }
     if !names(in: "checkpoint").isEmpty { try body(checkpoints()) }
     for file in Self.databases(in: directory) { try body(database(file)) }
+    if names(in: "raw").contains("progress") { try body(progress()) }
+    try body(format())
+    for key in names(in: "keys").filter({ $0.hasSuffix(".key") }) { try body(lines("keys/\(key)")) }
+  }
+
+  // MARK: Small files
+
+  private func format() -> Part {
+    var part = Part(name: DataFormat.name, read: "")
+    do {
+      switch try DataFormat.read(PosixDisk(path: directory)) {
+      case .absent: part.problems = ["it is not there"]
+      case .damaged: part.problems = ["no copy of its line is what was written"]
+      case .old(let shards): part.read = "\(shards) shards, as an earlier release wrote it"
+      case .written(let shards, _, let isWhole):
+        part.read = "\(shards) shards"
+        if !isWhole { part.problems = ["one of its two copies is not what was written"] }
+      }
+    } catch {
+      part.problems = ["\(error)"]
+    }
+    return part
+  }
+
+  /// A file with one line twice. What it says is not told.
+  private func lines(_ name: String) -> Part {
+    var part = Part(name: name, read: "")
+    guard let data = FileManager.default.contents(atPath: "\(directory)/\(name)") else {
+      part.problems = ["it cannot be read"]
+      return part
+    }
+    let text = String(decoding: data, as: UTF8.self)
+    if let (_, isWhole) = TwofoldLine.read(text) {
+      part.read = "two copies"
+      if !isWhole { part.problems = ["one of its two copies is not what was written"] }
+    } else if text.split(separator: "\n").first?.hasSuffix(" 1") == true {
+      part.read = "one copy without checksum, as an earlier release wrote it"
+    } else {
+      part.problems = ["no copy of its line is what was written"]
+    }
+    return part
+  }
+
+  private func progress() -> Part {
+    var part = Part(name: "raw/progress", read: "how far partitions are")
+    do {
+      let shards = names(in: "journal").count { $0.hasPrefix("shard-") }
+      _ = try RawProgress(PosixDisk(path: "\(directory)/raw"), shards: shards, &part.problems)
+    } catch {
+      part.problems = ["\(error)"]
+    }
+    return part
   }
 
   // MARK: Journals and checkpoints
@@ -109,6 +162,10 @@ public struct DataVerification: Sendable {
       let (pages, version, problems) = try Self.pages(path)
       part.read = "\(pages) pages"
       part.problems = problems
+      let lost = WriteAheadLog(path: path + "-wal")?.lostCommits ?? 0
+      if lost > 0 {
+        part.problems.append("the last \(lost) commits or more of its write-ahead log are not what was written")
+      }
       guard problems.isEmpty, let current = Self.version(of: file) else { return part }
       // Opening an older one would bring it up to date, which is not for somebody who only looks.
       guard version == current else {
@@ -116,7 +173,7 @@ public struct DataVerification: Sendable {
         return part
       }
       part.read += " and all rows"
-      part.problems = try rows(file, path)
+      part.problems += try rows(file, path)
     } catch let error as StoreError {
       part.problems.append("\(error)")
     } catch {
@@ -143,7 +200,7 @@ public struct DataVerification: Sendable {
   private static func version(of file: String) -> Int? {
     switch file {
     case "history.sqlite": StoreLimits.historyVersion
-    case "alerts.sqlite": 1
+    case "alerts.sqlite": StoreLimits.alertsVersion
     case "tiers.sqlite": StoreLimits.tiersVersion
     case "registry.sqlite": StoreLimits.registryVersion
     default: file.hasPrefix("raw/raw-") ? StoreLimits.partitionVersion : nil

@@ -43,8 +43,7 @@ public final class History: Sendable {
 
   /// Opens or makes the file at `path`.
   ///
-  /// - Throws: ``StoreError/damaged(path:message:)`` when the file cannot be relied on: call ``setAside(path:now:)``,
-  ///   open anew, and replay the journal from its oldest record.
+  /// - Throws: ``StoreError/damaged(path:message:)`` when the file cannot be relied on.
   public init(path: String) throws(StoreError) {
     database = try StoreDatabase(
       path: path, version: StoreLimits.historyVersion,
@@ -53,11 +52,6 @@ public final class History: Sendable {
     _ = try database.read { db in
       for shard in try Int.fetchAll(db, sql: "SELECT shard FROM applied") { _ = try self.fetchApplied(db, shard) }
     }
-  }
-
-  /// Renames a damaged file out of the way; it is kept for inspection.
-  public static func setAside(path: String, now: Tick) throws(StoreError) {
-    try StoreDatabase.setAside(path: path, now: now.unixMilliseconds)
   }
 
   private static let createTables: @Sendable (Database) throws -> Void = { db in
@@ -120,10 +114,9 @@ public final class History: Sendable {
     let row = try Row.fetchOne(
       db, sql: "SELECT record, state, checksum FROM applied WHERE shard = ?", arguments: [shard])
     guard let row else { return nil }
-    let record: Int64 = row["record"]
-    let state: Data = row["state"]
-    let bytes = Array(state)
-    guard record >= 0, row["checksum"] == Self.checksum(shard: shard, UInt64(record), bytes) else {
+    guard let record = row.integer(0), record >= 0, let state = row.bytes(1),
+      row.integer(2) == Self.checksum(shard: shard, UInt64(record), state)
+    else {
       throw StoreError.damaged(
         path: database.path, message: "the applied record of shard \(shard) is not what was written")
     }
@@ -150,7 +143,7 @@ public final class History: Sendable {
       let cursor = try Row.fetchCursor(
         db,
         sql: """
-          SELECT * FROM gaps WHERE (?1 IS NULL OR node = ?1)
+          SELECT \(StoredGap.columns) FROM gaps WHERE (?1 IS NULL OR node = ?1)
           AND (last_tick IS NULL OR last_tick >= ?2) AND (first_tick IS NULL OR first_tick <= ?3)
           ORDER BY first_tick, shard, record LIMIT ?4
           """,
@@ -165,19 +158,18 @@ public final class History: Sendable {
   }
 
   private static func add(_ gap: HistoryBatch.GapRecord, shard: Int, _ db: Database) throws {
-    let stored = StoredGap(gap)
+    try insert(StoredGap(gap), shard: shard, record: gap.record, db)
+  }
+
+  private static func insert(_ stored: StoredGap, shard: Int, record: UInt64, _ db: Database) throws {
     try db.cachedStatement(
-      sql: """
-        INSERT OR REPLACE INTO gaps
-        (shard, record, node, reason, first_tick, last_tick, first_sequence, last_sequence, checksum)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """
+      sql: "INSERT OR REPLACE INTO gaps (\(StoredGap.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ).execute(
       arguments: [
-        shard, Int64(gap.record), stored.node.name, Int(stored.reason.rawValue),
+        shard, Int64(record), stored.node.name, Int(stored.reason.rawValue),
         stored.ticks?.lowerBound.unixMilliseconds, stored.ticks?.upperBound.unixMilliseconds,
         stored.sequences.map { Int64($0.lowerBound) }, stored.sequences.map { Int64($0.upperBound) },
-        stored.checksum(shard: shard, record: gap.record),
+        stored.checksum(shard: shard, record: record),
       ])
   }
 
@@ -198,6 +190,43 @@ public final class History: Sendable {
 
   /// SQLite's check of the whole file; `nil` when it is sound. Reads every page.
   public func problem() throws(StoreError) -> String? { try database.problem() }
+
+  /// Opens or makes the file at `path`; a damaged one is made anew of its sound rows. The journal is read again for the
+  /// rest, as far as it reaches.
+  static func mended(path: String, say: (String) -> Void) throws(StoreError) -> History {
+    let history = try Mending.open(
+      path, say: say, open: { file throws(StoreError) in try History(path: file) },
+      problems: { history throws(StoreError) in try history.problems() },
+      refill: { history, rows throws(StoreError) in try history.refill(rows) }
+    ).store
+    if let damage = history.database.logDamage { say("\(damage); gap records are read again from the journal") }
+    return history
+  }
+
+  private func problems() throws(StoreError) -> [String] {
+    if let problem = try database.problem() { return [problem] }
+    let damaged = try database.read { db in
+      var damaged = 0
+      let cursor = try Row.fetchCursor(db, sql: "SELECT \(StoredGap.columns) FROM gaps")
+      while let row = try cursor.next() { if StoredGap(row) == nil { damaged += 1 } }
+      return damaged
+    }
+    return damaged > 0 ? ["\(damaged) gap records are damaged"] : []
+  }
+
+  /// Puts the sound gap records of a damaged file into this one, which is new. How far the journal was applied is not
+  /// taken over: it is read again, and what it has replaces what is there.
+  private func refill(_ rows: SalvagedRows) throws(StoreError) -> Int {
+    var taken = 0
+    try database.write { db in
+      try rows.eachRow { row in
+        guard let record = StoredGap.read(row) else { return }
+        try Self.insert(record.gap, shard: record.shard, record: record.record, db)
+        taken += 1
+      }
+    }
+    return taken
+  }
 }
 
 /// A gap as it is stored.
@@ -220,28 +249,46 @@ public struct StoredGap: Hashable, Sendable {
     sequences = record.gap.sequences
   }
 
+  /// The columns of a stored gap, in their order.
+  static let columns =
+    "shard, record, node, reason, first_tick, last_tick, first_sequence, last_sequence, checksum"
+
+  /// A row of ``columns``; `nil` when it is not what was written.
   init?(_ row: Row) {
-    guard let node = NodeID(row["node"]), let reason = GapReason(rawValue: row["reason"]) else { return nil }
-    self.node = node
-    self.reason = reason
-    let first: Int64? = row["first_tick"]
-    let last: Int64? = row["last_tick"]
-    if let first, let last {
-      guard first <= last else { return nil }
-      ticks = Tick(unixMilliseconds: first)...Tick(unixMilliseconds: last)
-    } else {
-      ticks = nil
+    guard let found = StoredGap.read(SalvagedRow(row)) else { return nil }
+    self = found.gap
+  }
+
+  /// A row of ``columns`` wherever it was found; `nil` when it is not what was written.
+  static func read(_ row: SalvagedRow) -> (shard: Int, record: UInt64, gap: StoredGap)? {
+    guard row.values.count == 9, let shard = row.integer(0), let record = row.integer(1), let name = row.text(2),
+      let node = NodeID(name), let code = row.integer(3),
+      let reason = GapReason(rawValue: GapReason.RawValue(truncatingIfNeeded: code)), Int64(reason.rawValue) == code,
+      let firstTick = row.optionalInteger(4), let lastTick = row.optionalInteger(5),
+      let firstSequence = row.optionalInteger(6), let lastSequence = row.optionalInteger(7)
+    else { return nil }
+    var ticks: ClosedRange<Tick>?
+    if let firstTick, let lastTick {
+      guard firstTick <= lastTick else { return nil }
+      ticks = Tick(unixMilliseconds: firstTick)...Tick(unixMilliseconds: lastTick)
     }
-    let firstSequence: Int64? = row["first_sequence"]
-    let lastSequence: Int64? = row["last_sequence"]
+    var sequences: ClosedRange<UInt64>?
     if let firstSequence, let lastSequence {
       guard firstSequence >= 0, firstSequence <= lastSequence else { return nil }
       sequences = UInt64(firstSequence)...UInt64(lastSequence)
-    } else {
-      sequences = nil
     }
-    let record: Int64 = row["record"]
-    guard row["checksum"] == checksum(shard: row["shard"], record: UInt64(bitPattern: record)) else { return nil }
+    let gap = StoredGap(node: node, reason: reason, ticks: ticks, sequences: sequences)
+    guard (0..<Int64(StoreLimits.shardsMax)).contains(shard),
+      row.integer(8) == gap.checksum(shard: Int(shard), record: UInt64(bitPattern: record))
+    else { return nil }
+    return (Int(shard), UInt64(bitPattern: record), gap)
+  }
+
+  private init(node: NodeID, reason: GapReason, ticks: ClosedRange<Tick>?, sequences: ClosedRange<UInt64>?) {
+    self.node = node
+    self.reason = reason
+    self.ticks = ticks
+    self.sequences = sequences
   }
 
   func checksum(shard: Int, record: UInt64) -> Int64 {

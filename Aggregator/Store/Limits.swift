@@ -38,11 +38,13 @@ public enum StoreLimits {
   /// Bytes of any text in the registry.
   public static let textBytesMax = 1024
 
-  /// Format of each kind of database file, kept in SQLite's user_version.
-  static let registryVersion = 2
+  /// Format of each kind of database file, kept in SQLite's user_version and in the data directory's file `format`
+  /// (``DataFormat``).
+  static let registryVersion = 3
   static let historyVersion = 2
   static let partitionVersion = 1
-  static let tiersVersion = 2
+  static let tiersVersion = 3
+  static let alertsVersion = 2
 
   /// Ticks in one partition file, milliseconds; part of the format.
   static let partitionMilliseconds: Int64 = 3_600_000

@@ -23,6 +23,8 @@ public struct RawLosses: Hashable, Sendable {
   /// Rows whose base, layout or node is not in what is left of the journal: behind damage until the node's next
   /// keyframe.
   public internal(set) var undecodedRows = 0
+  /// Whether rows that were stored in the asked hours are known to be lost, with chunks or a whole partition.
+  public internal(set) var hasLostRows = false
 
   public init() {}
 }

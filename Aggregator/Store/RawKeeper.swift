@@ -30,7 +30,6 @@ final class RawKeeper: @unchecked Sendable {
     var removedEnd: Int64 = 0
     /// Called before a partition is removed, with its end; when it throws, the partition stays.
     var willRemove: @Sendable (_ end: Int64) throws -> Void = { _ in }
-    var failpoint: (@Sendable (String) throws -> Void)?
   }
 
   private struct State {
@@ -58,7 +57,7 @@ final class RawKeeper: @unchecked Sendable {
   ) throws {
     self.settings = settings
     self.say = say
-    store = try RawStore(directory: directory, shards: journals.count, say: say, failpoint: settings.failpoint)
+    store = try RawStore(directory: directory, shards: journals.count, say: say)
     writer = try RawWriter(store: store, journals: journals)
     state.withLock { state in
       state.lastPassMilliseconds = Self.monotonicMilliseconds()
@@ -166,19 +165,27 @@ final class RawKeeper: @unchecked Sendable {
     for start in store.starts where start + StoreLimits.partitionMilliseconds + Self.quietMilliseconds <= now {
       let bytes = store.bytes(of: start)
       guard state.withLock({ $0.looked[start] }) != bytes else { continue }
-      if let partition = try store.partition(start, making: false) {
-        for (number, node) in try partition.fragmented(chunksMax: StoreLimits.chunksPerNodeMax).enumerated() {
-          if isStopping { return }
-          try writer.compact(node, in: partition)
-          if number % Self.nodesPerCheckpoint == Self.nodesPerCheckpoint - 1 { _ = try partition.checkpoint() }
-        }
-        _ = try partition.checkpoint()
+      do {
+        guard try merge(start) else { return }
+        state.withLock { $0.compacted += 1 }
+      } catch let error as StoreError where error.isDamage {
+        // It is read as far as it can be, and goes with its age like any other; the rest goes on.
+        store.note(damage: ["\(error)"])
       }
-      state.withLock { state in
-        state.compacted += 1
-        state.looked[start] = store.bytes(of: start)
-      }
+      state.withLock { $0.looked[start] = store.bytes(of: start) }
     }
+  }
+
+  /// Merges the pieces of one partition; `false` when it was interrupted.
+  private func merge(_ start: Int64) throws -> Bool {
+    guard let partition = try store.partition(start, making: false) else { return true }
+    for (number, node) in try partition.fragmented(chunksMax: StoreLimits.chunksPerNodeMax).enumerated() {
+      if isStopping { return false }
+      try writer.compact(node, in: partition)
+      if number % Self.nodesPerCheckpoint == Self.nodesPerCheckpoint - 1 { _ = try partition.checkpoint() }
+    }
+    _ = try partition.checkpoint()
+    return true
   }
 
   private func note(_ problem: String?) {

@@ -64,7 +64,8 @@ final class RawPartition: Sendable {
       path: path, version: StoreLimits.partitionVersion, migrations: [Self.createTables],
       pageBytes: StoreLimits.partitionPageBytes)
     self.database = database
-    var damage: [String] = []
+    // What the log lost is in the journal still, which is kept until the log is empty.
+    var damage: [String] = database.logDamage.map { ["\($0); it is packed again from the journal"] } ?? []
     let loaded = try database.read { db in try Self.load(db, path, &damage) }
     self.damage = damage
     state = Mutex(loaded)

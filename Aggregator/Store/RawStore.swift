@@ -15,8 +15,6 @@ final class RawStore: Sendable {
   let shards: Int
   private let say: @Sendable (String) -> Void
   private let state: Mutex<State>
-  /// Called between any two steps that reach the disk; tests throw here, as a kill would end there.
-  let failpoint: (@Sendable (String) throws -> Void)?
 
   private struct State {
     /// Starts of the partitions there are, milliseconds.
@@ -26,25 +24,29 @@ final class RawStore: Sendable {
     var order: [Int64] = []
     var said: Set<String> = []
     var damages = 0
+    /// Starts of partitions of which some were set aside, now or in former runs: what they had may be missing.
+    var incomplete: Set<Int64> = []
+    var setAsides = 0
   }
 
   /// Partitions that stay open.
   private static let openMax = 32
 
   init(
-    directory: String, shards: Int, say: @escaping @Sendable (String) -> Void,
-    failpoint: (@Sendable (String) throws -> Void)? = nil
+    directory: String, shards: Int, say: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
     self.directory = directory
     self.shards = shards
     self.say = say
-    self.failpoint = failpoint
     let files = FileManager.default
     do {
       try files.createDirectory(
         atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
-      let starts = try files.contentsOfDirectory(atPath: directory).compactMap { Self.start(of: $0) }
-      state = Mutex(State(known: Set(starts)))
+      let names = try files.contentsOfDirectory(atPath: directory)
+      let aside = names.compactMap { name in
+        name.range(of: ".damaged-").flatMap { Self.start(of: String(name[..<$0.lowerBound])) }
+      }
+      state = Mutex(State(known: Set(names.compactMap { Self.start(of: $0) }), incomplete: Set(aside)))
     } catch {
       throw StoreError.file(path: directory, code: Int32((error as NSError).code))
     }
@@ -73,6 +75,17 @@ final class RawStore: Sendable {
   /// Starts of the partitions there are, ascending.
   var starts: [Int64] { state.withLock { $0.known.sorted() } }
 
+  /// Hours of which a damaged partition was set aside, now or in former runs, as far as they touch `ticks`: one line each.
+  ///
+  /// The file stays beside the others under its new name. Who takes it away says that the loss is known.
+  func missingHours(_ ticks: ClosedRange<Int64>) -> [String] {
+    state.withLock { $0.incomplete.sorted() }.filter { Self.ticks(of: $0).overlaps(ticks) }
+      .map { "'\(path($0))' was damaged and set aside: rows of that hour may be missing" }
+  }
+
+  /// Partitions set aside since the start.
+  var setAsideCount: Int { state.withLock { $0.setAsides } }
+
   /// Damage that was named since the start.
   var damageCount: Int { state.withLock { $0.damages } }
 
@@ -94,8 +107,7 @@ final class RawStore: Sendable {
       } catch {
         guard error.isDamage else { throw error }
         note("\(error)", &state)
-        try setAsideFile(start)
-        state.known.remove(start)
+        try setAsideFile(start, &state)
         guard making else { return nil }
         opened = try RawPartition(path: path(start), start: Tick(unixMilliseconds: start))
       }
@@ -114,13 +126,15 @@ final class RawStore: Sendable {
       note(why, &state)
       state.open[start] = nil
       state.order.removeAll { $0 == start }
-      try setAsideFile(start)
-      state.known.remove(start)
+      try setAsideFile(start, &state)
     }
   }
 
-  private func setAsideFile(_ start: Int64) throws(StoreError) {
+  private func setAsideFile(_ start: Int64, _ state: inout State) throws(StoreError) {
     try StoreDatabase.setAside(path: path(start), now: Int64(Date().timeIntervalSince1970 * 1000))
+    state.known.remove(start)
+    state.incomplete.insert(start)
+    state.setAsides += 1
   }
 
   /// Names damage, each once.
@@ -165,12 +179,16 @@ final class RawStore: Sendable {
       let isOld = start + StoreLimits.partitionMilliseconds <= tick
       guard isOld || total > bytesMax else { break }
       try willRemove(start + StoreLimits.partitionMilliseconds)
+      Failpoint.pass("raw: a partition is noted as removed")
       state.withLock { state in
         state.open[start] = nil
         state.order.removeAll { $0 == start }
         state.known.remove(start)
       }
-      for suffix in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path(start) + suffix) }
+      for suffix in ["", "-wal", "-shm"] {
+        try? FileManager.default.removeItem(atPath: path(start) + suffix)
+        Failpoint.pass("raw: a part of a partition is removed")
+      }
       total -= bytes
       removed += 1
       if !isOld { end = start + StoreLimits.partitionMilliseconds }
@@ -184,8 +202,9 @@ extension StoreError {
   var isDamage: Bool {
     switch self {
     case .damaged, .newerFormat, .notDurable: true
-    // SQLITE_ERROR: the schema is not what it was; SQLITE_READONLY: the header says so; -1: a value of another type.
-    case .database(_, let code, _): code == -1 || [1, 8].contains(code & 0xFF)
+    // SQLITE_ERROR: the schema is not what it was; -1: a value of another type. Versions are those of the file `format`,
+    // which is looked at before any other: a newer one in a single file is no version.
+    case .database(_, let code, _): code == -1 || code & 0xFF == 1
     default: false
     }
   }

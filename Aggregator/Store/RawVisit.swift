@@ -40,6 +40,7 @@ struct RawVisit {
     }
     let order = hours.sorted()
     let nodes = selection.sorted(names)
+    note(store.missingHours(lower...upper))
     let block = blockSize(hours: order.count)
     for start in stride(from: 0, to: nodes.count, by: block) {
       let some = Array(nodes[start..<min(start + block, nodes.count)])
@@ -82,11 +83,17 @@ struct RawVisit {
     return true
   }
 
+  private mutating func note(_ damage: [String]) {
+    guard !damage.isEmpty else { return }
+    losses.damage += damage
+    losses.hasLostRows = true
+  }
+
   private mutating func partition(_ hour: Int64) -> RawPartition? {
     do throws(StoreError) {
       return try store.partition(hour, making: false)
     } catch {
-      losses.damage.append("\(error)")
+      note(["\(error)"])
       return nil
     }
   }
@@ -95,10 +102,10 @@ struct RawVisit {
     guard let partition = partition(hour) else { return RawPartition.View() }
     do throws(StoreError) {
       let view = try partition.view(of: nodes, selection)
-      losses.damage += view.damage
+      note(view.damage)
       return view
     } catch {
-      losses.damage.append("\(error)")
+      note(["\(error)"])
       // What the journals have of the hour may be in the file too; it is not given twice, so it is not given at all
       // where the file last said so.
       var view = RawPartition.View()

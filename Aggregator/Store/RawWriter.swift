@@ -34,6 +34,8 @@ final class RawWriter {
   private(set) var work = Work()
   /// Groups that one pass takes.
   private var groupsPerPass = RawGroups.count
+  /// Partitions that had been set aside when ``advance(through:floor:)`` looked last.
+  private var setAsides = 0
   private var encoder = ChunkEncoder()
   private var shapes: [RowLayout: (shape: ChunkShape, checksum: UInt32)] = [:]
 
@@ -70,6 +72,11 @@ final class RawWriter {
   ///
   /// - Parameter floor: rows before this tick are not kept.
   func advance(through committed: [UInt64], floor: Int64) throws {
+    if store.setAsideCount > setAsides {
+      // What they had is read again as far as the journal has it: everybody else leaves out what is there.
+      setAsides = store.setAsideCount
+      rewind()
+    }
     for shard in journals.indices {
       var group = 0
       while group < RawGroups.count {
@@ -145,29 +152,30 @@ final class RawWriter {
       }
     }
     for (start, chunks) in chunks.sorted(by: { $0.key < $1.key }) {
-      try store.failpoint?("before partition")
       do throws(StoreError) {
         try store.partition(start, making: true)?.apply(chunks, shard: shard, groups: groups, through: record)
       } catch {
         guard error.isDamage else { throw error }
         try store.setAside(start, "\(error)")
-        // What it had is read again as far as the journal has it: everybody else leaves out what is there.
-        rewind()
         throw error
       }
-      try store.failpoint?("after partition")
     }
     // Only what has left the write-ahead log is out of reach of a damaged byte there; the journal is kept until then.
     for start in chunks.keys.sorted() {
-      guard try store.partition(start, making: false)?.checkpoint() ?? true else { return }
+      do throws(StoreError) {
+        guard try store.partition(start, making: false)?.checkpoint() ?? true else { return }
+      } catch {
+        guard error.isDamage else { throw error }
+        try store.setAside(start, "\(error)")
+        throw error
+      }
     }
-    try store.failpoint?("before progress")
     var next = progress
     for group in groups { next.records[shard][group] = max(next.records[shard][group], record) }
     try next.store(disk)
+    Failpoint.pass("raw: progress is stored")
     let stored = next
     progressState.withLock { $0 = stored }
-    try store.failpoint?("after progress")
   }
 
   private func rewind() {
@@ -217,8 +225,6 @@ final class RawWriter {
     for piece in pieces.sorted(by: { $0.id < $1.id }) { pile.put(piece.run, everything) }
     let chunks = try pack(pile, node, RawStore.ticks(of: partition.start.unixMilliseconds))
     guard chunks.count < pieces.count else { return }
-    try store.failpoint?("before compaction")
     try partition.replace(pieces.map(\.id), of: node, with: chunks)
-    try store.failpoint?("after compaction")
   }
 }

@@ -47,17 +47,8 @@ extension Registry {
   /// Keeps a token under the hash of its secret, which has to be random and long: the hash is not salted.
   public func add(_ token: AccessToken, secretHash: [UInt8], by actor: String) throws(StoreError) {
     precondition(secretHash.count == 32, "hash of \(secretHash.count) bytes")
-    try database.write { db in
-      try db.execute(
-        sql: """
-          INSERT INTO access_tokens
-          (id, name, secret_hash, role, matchers, created_ms, expires_ms, revoked_ms, checksum)
-          VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)
-          """,
-        arguments: [
-          token.id, token.name, Data(secretHash), token.role, token.matchers.joined(separator: "\n"),
-          token.createdAt.unixMilliseconds, token.expiresAt?.unixMilliseconds, Self.checksum(token, secretHash),
-        ])
+    try change { db in
+      try Self.put(token, secretHash, isNew: true, db)
       let scope = token.matchers.isEmpty ? "everything" : token.matchers.joined(separator: " ")
       try Self.note(
         AuditEntry(
@@ -70,58 +61,88 @@ extension Registry {
   ///
   /// - Throws: ``StoreError/damaged(path:message:)`` when one is not what was written: a role must not grow by accident.
   public func accessTokens() throws(StoreError) -> [(token: AccessToken, secretHash: [UInt8])] {
-    let read = try database.read { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM access_tokens ORDER BY created_ms DESC, id").map { row in
-        let hash: Data = row["secret_hash"]
-        let checksum: Int64 = row["checksum"]
-        return (Self.accessToken(row), [UInt8](hash), checksum)
+    let rows = try database.read { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM access_tokens ORDER BY created_ms DESC, id").map { SalvagedRow($0) }
+    }
+    return try rows.map { row throws(StoreError) in
+      guard let found = Self.accessToken(row) else {
+        throw .damaged(
+          path: database.path, message: "the entry of access token '\(row.text(0) ?? "")' is not what was written")
       }
+      return found
     }
-    if let odd = read.first(where: { Self.checksum($0.0, $0.1) != $0.2 }) {
-      throw .damaged(
-        path: database.path, message: "the entry of access token '\(odd.0.id)' is not what was written")
-    }
-    return read.map { ($0.0, $0.1) }
   }
 
   /// Ends the token of this identifier, or the active one of this name; ending it twice is no error.
   ///
   /// - Returns: the token as it is now; `nil` when there is none.
   public func revokeAccessToken(_ name: String, by actor: String, at now: Tick) throws(StoreError) -> AccessToken? {
-    try database.write { db in
+    try change { db in
       let find = "SELECT * FROM access_tokens WHERE id = ? OR name = ? ORDER BY revoked_ms IS NOT NULL, created_ms DESC"
-      guard let known = try Row.fetchOne(db, sql: find, arguments: [name, name]).map(Self.accessToken) else {
-        return nil
-      }
-      guard known.revokedAt == nil else { return known }
-      try db.execute(
-        sql: "UPDATE access_tokens SET revoked_ms = ? WHERE id = ?", arguments: [now.unixMilliseconds, known.id])
+      guard
+        let known = try Row.fetchOne(db, sql: find, arguments: [name, name])
+          .flatMap({ Self.accessToken(SalvagedRow($0)) })
+      else { return nil }
+      guard known.token.revokedAt == nil else { return known.token }
+      let revoked = known.token.revoked(at: now)
+      try Self.put(revoked, known.secretHash, isNew: false, db)
       try Self.note(
-        AuditEntry(at: now, actor: actor, action: "access_token_revoked", subject: known.name, detail: known.id), db)
-      return AccessToken(
-        id: known.id, name: known.name, role: known.role, matchers: known.matchers, createdAt: known.createdAt,
-        expiresAt: known.expiresAt, revokedAt: now)
+        AuditEntry(at: now, actor: actor, action: "access_token_revoked", subject: revoked.name, detail: revoked.id), db
+      )
+      return revoked
     }
   }
 
-  private static func accessToken(_ row: Row) -> AccessToken {
-    let matchers: String = row["matchers"]
-    let expires: Int64? = row["expires_ms"]
-    let revoked: Int64? = row["revoked_ms"]
-    return AccessToken(
-      id: row["id"], name: row["name"], role: row["role"],
-      matchers: matchers.isEmpty ? [] : matchers.split(separator: "\n").map(String.init),
-      createdAt: Tick(unixMilliseconds: row["created_ms"]), expiresAt: expires.map { Tick(unixMilliseconds: $0) },
-      revokedAt: revoked.map { Tick(unixMilliseconds: $0) })
+  /// Puts a token in, or in the place of what it was.
+  static func put(_ token: AccessToken, _ secretHash: [UInt8], isNew: Bool, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT \(isNew ? "" : "OR REPLACE") INTO access_tokens
+        (id, name, secret_hash, role, matchers, created_ms, expires_ms, revoked_ms, checksum)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        token.id, token.name, Data(secretHash), token.role, token.matchers.joined(separator: "\n"),
+        token.createdAt.unixMilliseconds, token.expiresAt?.unixMilliseconds, token.revokedAt?.unixMilliseconds,
+        checksum(token, secretHash, withRevocation: true),
+      ])
   }
 
-  /// Over everything but the time of revocation, which only takes rights away.
-  private static func checksum(_ token: AccessToken, _ secretHash: [UInt8]) -> Int64 {
+  /// A row of `access_tokens` wherever it was found; `nil` when it is not what was written: a role must not grow by accident,
+  /// nor a token come back.
+  ///
+  /// - Parameter withRevocation: whether the time of revocation is in the checksum, as from version 3 on.
+  static func accessToken(
+    _ row: SalvagedRow, withRevocation: Bool = true
+  ) -> (token: AccessToken, secretHash: [UInt8])? {
+    guard row.values.count == 9, let id = row.text(0), let name = row.text(1), let hash = row.bytes(2),
+      let role = row.text(3), let matchers = row.text(4), let created = row.integer(5),
+      let expires = row.optionalInteger(6), let revoked = row.optionalInteger(7)
+    else { return nil }
+    let token = AccessToken(
+      id: id, name: name, role: role,
+      matchers: matchers.isEmpty ? [] : matchers.split(separator: "\n").map(String.init),
+      createdAt: Tick(unixMilliseconds: created), expiresAt: expires.map { Tick(unixMilliseconds: $0) },
+      revokedAt: revoked.map { Tick(unixMilliseconds: $0) })
+    return row.integer(8) == checksum(token, hash, withRevocation: withRevocation) ? (token, hash) : nil
+  }
+
+  private static func checksum(_ token: AccessToken, _ secretHash: [UInt8], withRevocation: Bool) -> Int64 {
     var checksum = RowChecksum()
     for text in [token.id, token.name, token.role, token.matchers.joined(separator: "\n")] { checksum.add(text) }
     checksum.add(secretHash)
     checksum.add(token.createdAt.unixMilliseconds)
     checksum.add(token.expiresAt?.unixMilliseconds)
+    if withRevocation { checksum.add(token.revokedAt?.unixMilliseconds) }
     return checksum.value
+  }
+}
+
+extension AccessToken {
+  /// The token ended at `instant`.
+  fileprivate func revoked(at instant: Tick) -> AccessToken {
+    AccessToken(
+      id: id, name: name, role: role, matchers: matchers, createdAt: createdAt, expiresAt: expiresAt,
+      revokedAt: instant)
   }
 }

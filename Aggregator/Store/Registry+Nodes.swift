@@ -82,7 +82,7 @@ extension Registry {
     matches: (_ pattern: String, _ node: NodeID) -> Bool
   ) throws(StoreError) -> JoinRefusal? {
     precondition(publicKey.count == 32, "public key of \(publicKey.count) bytes")
-    return try database.write { db in
+    return try change { db in
       let refusal = try Self.admit(node, publicKey, secretHash, address, now, matches, db)
       // Whoever reaches the port can send an unknown secret, and would wash the log away.
       if let refusal, refusal != .unknownToken {
@@ -111,7 +111,7 @@ extension Registry {
     let owner = try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE public_key = ?", arguments: [Data(publicKey)])
     if let owner = owner.flatMap(Self.node) { return owner.node == node ? .keyRevoked : .keyTaken(by: owner.node) }
     guard token.usesLeft > 0 else { return .spentToken(id: token.id, uses: token.usesTotal) }
-    try db.execute(sql: "UPDATE join_tokens SET uses_left = uses_left - 1 WHERE id = ?", arguments: [token.id])
+    try put(token.used(), secretHash, isNew: false, db)
     let joined = RegisteredNode(
       node: node, publicKey: publicKey, enrolledAt: now, address: address, token: token.id, revokedAt: nil)
     try put(joined, db)
@@ -124,7 +124,7 @@ extension Registry {
   ///
   /// - Returns: the node as it is now; `nil` when it never joined.
   public func revoke(_ id: NodeID, by actor: String, at now: Tick) throws(StoreError) -> RegisteredNode? {
-    try database.write { db in
+    try change { db in
       guard let known = try Self.fetch(id, db) else { return nil }
       guard known.revokedAt == nil else { return known }
       let revoked = known.revoked(at: now)
@@ -140,7 +140,7 @@ extension Registry {
     try Row.fetchOne(db, sql: "SELECT * FROM nodes WHERE name = ?", arguments: [id.name]).flatMap(node)
   }
 
-  private static func put(_ node: RegisteredNode, _ db: Database) throws {
+  static func put(_ node: RegisteredNode, _ db: Database) throws {
     try db.execute(
       sql: """
         INSERT OR REPLACE INTO nodes (name, public_key, enrolled_ms, address, token, revoked_ms, checksum)
@@ -152,20 +152,25 @@ extension Registry {
       ])
   }
 
-  private static func node(_ row: Row) -> RegisteredNode? {
-    guard let id = NodeID(row["name"]), let key: Data = row["public_key"] else { return nil }
-    let revoked: Int64? = row["revoked_ms"]
+  private static func node(_ row: Row) -> RegisteredNode? { node(SalvagedRow(row)) }
+
+  /// A row of `nodes` wherever it was found; `nil` when it is not what was written.
+  static func node(_ row: SalvagedRow) -> RegisteredNode? {
+    guard row.values.count == 7, let name = row.text(0), let id = NodeID(name), let key = row.bytes(1),
+      let enrolled = row.integer(2), let address = row.text(3), let token = row.text(4),
+      let revoked = row.optionalInteger(5)
+    else { return nil }
     let node = RegisteredNode(
-      node: id, publicKey: Array(key), enrolledAt: Tick(unixMilliseconds: row["enrolled_ms"]), address: row["address"],
-      token: row["token"], revokedAt: revoked.map { Tick(unixMilliseconds: $0) })
-    return row["checksum"] == checksum(node) ? node : nil
+      node: id, publicKey: key, enrolledAt: Tick(unixMilliseconds: enrolled), address: address, token: token,
+      revokedAt: revoked.map { Tick(unixMilliseconds: $0) })
+    return row.integer(6) == checksum(node) ? node : nil
   }
 
   /// The name of a node whose row is not what was written; `nil` when all are sound.
   static func unsoundNode(_ db: Database) throws -> String? {
     let cursor = try Row.fetchCursor(db, sql: "SELECT * FROM nodes")
     while let row = try cursor.next() {
-      if node(row) == nil { return row["name"] }
+      if node(row) == nil { return row.text(0) ?? "" }
     }
     return nil
   }

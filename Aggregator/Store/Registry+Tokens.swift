@@ -24,6 +24,20 @@ public struct JoinToken: Hashable, Sendable {
       comment: comment, revokedAt: nil)
   }
 
+  /// The token after one more machine came in.
+  func used() -> JoinToken {
+    JoinToken(
+      id: id, createdAt: createdAt, expiresAt: expiresAt, usesTotal: usesTotal, usesLeft: usesLeft - 1,
+      nodePatterns: nodePatterns, comment: comment, revokedAt: revokedAt)
+  }
+
+  /// The token closed at `instant`.
+  func revoked(at instant: Tick) -> JoinToken {
+    JoinToken(
+      id: id, createdAt: createdAt, expiresAt: expiresAt, usesTotal: usesTotal, usesLeft: usesLeft,
+      nodePatterns: nodePatterns, comment: comment, revokedAt: instant)
+  }
+
   init(
     id: String, createdAt: Tick, expiresAt: Tick, usesTotal: Int, usesLeft: Int, nodePatterns: [String],
     comment: String?, revokedAt: Tick?
@@ -43,17 +57,8 @@ extension Registry {
   /// Keeps a token under the hash of its secret. The secret has to be random and long: the hash is not salted.
   public func add(_ token: JoinToken, secretHash: [UInt8], by actor: String) throws(StoreError) {
     precondition(secretHash.count == 32, "hash of \(secretHash.count) bytes")
-    try database.write { db in
-      try db.execute(
-        sql: """
-          INSERT INTO join_tokens
-          (id, secret_hash, created_ms, expires_ms, uses_total, uses_left, patterns, comment, revoked_ms)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)
-          """,
-        arguments: [
-          token.id, Data(secretHash), token.createdAt.unixMilliseconds, token.expiresAt.unixMilliseconds,
-          token.usesTotal, token.usesLeft, token.nodePatterns.joined(separator: "\n"), token.comment,
-        ])
+    try change { db in
+      try Self.put(token, secretHash, isNew: true, db)
       try Self.note(
         AuditEntry(
           at: token.createdAt, actor: actor, action: "token_created", subject: token.id,
@@ -64,7 +69,8 @@ extension Registry {
   /// All tokens, newest first.
   public func tokens() throws(StoreError) -> [JoinToken] {
     try database.read { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM join_tokens ORDER BY created_ms DESC, id").map(Self.token)
+      try Row.fetchAll(db, sql: "SELECT * FROM join_tokens ORDER BY created_ms DESC, id")
+        .compactMap { Self.joinToken(SalvagedRow($0))?.token }
     }
   }
 
@@ -72,15 +78,21 @@ extension Registry {
   ///
   /// - Returns: the token as it is now; `nil` when there is none of this id.
   public func revokeToken(_ id: String, by actor: String, at now: Tick) throws(StoreError) -> JoinToken? {
-    try database.write { db in
-      let find = "SELECT * FROM join_tokens WHERE id = ?"
-      guard let known = try Row.fetchOne(db, sql: find, arguments: [id]).map(Self.token) else { return nil }
-      guard known.revokedAt == nil else { return known }
-      try db.execute(
-        sql: "UPDATE join_tokens SET revoked_ms = ? WHERE id = ?", arguments: [now.unixMilliseconds, id])
+    try change { db in
+      guard let known = try Self.stored("id = ?", [id], db) else { return nil }
+      guard known.token.revokedAt == nil else { return known.token }
+      let revoked = known.token.revoked(at: now)
+      try Self.put(revoked, known.secretHash, isNew: false, db)
       try Self.note(AuditEntry(at: now, actor: actor, action: "token_revoked", subject: id), db)
-      return try Row.fetchOne(db, sql: find, arguments: [id]).map(Self.token)
+      return revoked
     }
+  }
+
+  private static func stored(
+    _ condition: String, _ arguments: StatementArguments, _ db: Database
+  ) throws -> (token: JoinToken, secretHash: [UInt8])? {
+    try Row.fetchOne(db, sql: "SELECT * FROM join_tokens WHERE \(condition)", arguments: arguments)
+      .flatMap { joinToken(SalvagedRow($0)) }
   }
 
   /// The token whose secret has this hash. All hashes are compared in full, so that the time tells nothing.
@@ -88,21 +100,60 @@ extension Registry {
     var found: JoinToken?
     let cursor = try Row.fetchCursor(db, sql: "SELECT * FROM join_tokens")
     while let row = try cursor.next() {
-      let stored: Data = row["secret_hash"]
+      guard let (token, stored) = joinToken(SalvagedRow(row)) else { continue }
       var difference: UInt8 = stored.count == secretHash.count ? 0 : 1
       for (left, right) in zip(stored, secretHash) { difference |= left ^ right }
-      if difference == 0 { found = token(row) }
+      if difference == 0 { found = token }
     }
     return found
   }
 
-  private static func token(_ row: Row) -> JoinToken {
-    let patterns: String = row["patterns"]
-    let revoked: Int64? = row["revoked_ms"]
-    return JoinToken(
-      id: row["id"], createdAt: Tick(unixMilliseconds: row["created_ms"]),
-      expiresAt: Tick(unixMilliseconds: row["expires_ms"]), usesTotal: row["uses_total"], usesLeft: row["uses_left"],
-      nodePatterns: patterns.isEmpty ? [] : patterns.split(separator: "\n").map(String.init), comment: row["comment"],
+  // MARK: Rows
+
+  /// Puts a token in, or in the place of what it was.
+  static func put(_ token: JoinToken, _ secretHash: [UInt8], isNew: Bool, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT \(isNew ? "" : "OR REPLACE") INTO join_tokens
+        (id, secret_hash, created_ms, expires_ms, uses_total, uses_left, patterns, comment, revoked_ms, checksum)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        token.id, Data(secretHash), token.createdAt.unixMilliseconds, token.expiresAt.unixMilliseconds,
+        token.usesTotal, token.usesLeft, token.nodePatterns.joined(separator: "\n"), token.comment,
+        token.revokedAt?.unixMilliseconds, checksum(token, secretHash),
+      ])
+  }
+
+  /// A row of `join_tokens` wherever it was found; `nil` when it is not what was written.
+  static func joinToken(_ row: SalvagedRow) -> (token: JoinToken, secretHash: [UInt8])? {
+    guard let (token, hash) = joinTokenAsRead(row) else { return nil }
+    return row.integer(9) == checksum(token, hash) ? (token, hash) : nil
+  }
+
+  /// The same without looking at its checksum, which version 2 did not have.
+  static func joinTokenAsRead(_ row: SalvagedRow) -> (token: JoinToken, secretHash: [UInt8])? {
+    guard row.values.count == 10, let id = row.text(0), let hash = row.bytes(1), let created = row.integer(2),
+      let expires = row.integer(3), let total = row.integer(4), let left = row.integer(5),
+      let patterns = row.text(6), let comment = row.optionalText(7), let revoked = row.optionalInteger(8)
+    else { return nil }
+    let token = JoinToken(
+      id: id, createdAt: Tick(unixMilliseconds: created), expiresAt: Tick(unixMilliseconds: expires),
+      usesTotal: Int(total), usesLeft: Int(left),
+      nodePatterns: patterns.isEmpty ? [] : patterns.split(separator: "\n").map(String.init), comment: comment,
       revokedAt: revoked.map { Tick(unixMilliseconds: $0) })
+    return (token, hash)
+  }
+
+  private static func checksum(_ token: JoinToken, _ secretHash: [UInt8]) -> Int64 {
+    var checksum = RowChecksum()
+    for text in ["join_tokens", token.id, token.nodePatterns.joined(separator: "\n"), token.comment ?? "\u{0}"] {
+      checksum.add(text)
+    }
+    checksum.add(secretHash)
+    for number in [token.createdAt.unixMilliseconds, token.expiresAt.unixMilliseconds] { checksum.add(number) }
+    for number in [token.usesTotal, token.usesLeft] { checksum.add(Int64(number)) }
+    checksum.add(token.revokedAt?.unixMilliseconds)
+    return checksum.value
   }
 }

@@ -7,7 +7,9 @@ internal import GRDB
 /// Secrets never get here: of a join token and an access token only its hash is kept, of a node only its public key. Every change leaves an
 /// entry in the audit log, in the same transaction.
 ///
-/// Small and precious: it is checked as a whole when it is opened, and a damaged file is never used in part.
+/// Small and precious: it is checked as a whole when it is opened. ``mended(path:say:)`` makes a damaged file anew of its
+/// sound entries; what is lost only takes rights away. Every change leaves the write-ahead log at once, so that there is
+/// nothing in it to lose.
 ///
 /// Thread rule: from any thread, blocking.
 public final class Registry: Sendable {
@@ -15,20 +17,16 @@ public final class Registry: Sendable {
 
   /// Opens or makes the file at `path` and checks it.
   ///
-  /// - Throws: ``StoreError/damaged(path:message:)`` when it is not sound: restore it from a backup, or call
-  ///   ``setAside(path:now:)`` and let the nodes join anew.
+  /// - Throws: ``StoreError/damaged(path:message:)`` when it is not sound.
   public init(path: String) throws(StoreError) {
     database = try StoreDatabase(
-      path: path, version: StoreLimits.registryVersion, migrations: [Self.createTables, Self.createAccessTokens])
+      path: path, version: StoreLimits.registryVersion,
+      migrations: [Self.createTables, Self.createAccessTokens, Self.addChecksums])
     if let problem = try database.problem() { throw .damaged(path: path, message: problem) }
     let unsound = try database.read { db in try Self.unsoundNode(db) }
     if let unsound { throw .damaged(path: path, message: "the entry of node '\(unsound)' is not what was written") }
     _ = try accessTokens()
-  }
-
-  /// Renames a damaged file out of the way; it is kept for inspection.
-  public static func setAside(path: String, now: Tick) throws(StoreError) {
-    try StoreDatabase.setAside(path: path, now: now.unixMilliseconds)
+    try checkRest()
   }
 
   private static let createTables: @Sendable (Database) throws -> Void = { db in
@@ -57,27 +55,22 @@ public final class Registry: Sendable {
     try database.read { db in
       try Row.fetchAll(
         db, sql: "SELECT * FROM audit ORDER BY id DESC LIMIT ?", arguments: [min(limit, StoreLimits.auditEntriesMax)]
-      ).map { row in
-        AuditEntry(
-          at: Tick(unixMilliseconds: row["at_ms"]), actor: row["actor"], action: row["action"],
-          subject: row["subject"], detail: row["detail"])
-      }
+      ).compactMap { row in row.integer(0).flatMap { Self.auditEntry($0, SalvagedRow(row)) } }
     }
   }
 
   /// Adds an entry of its own, for what the registry does not do itself.
   public func note(_ entry: AuditEntry) throws(StoreError) {
-    try database.write { db in try Self.note(entry, db) }
+    try change { db in try Self.note(entry, db) }
   }
 
   static func note(_ entry: AuditEntry, _ db: Database) throws {
     func cut(_ text: String) -> String { String(text.prefix(StoreLimits.textBytesMax / 4)) }
-    try db.execute(
-      sql: "INSERT INTO audit (at_ms, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
-      arguments: [
-        entry.at.unixMilliseconds, cut(entry.actor), entry.action, cut(entry.subject), cut(entry.detail),
-      ])
-    let newest = db.lastInsertedRowID
+    let newest = (try Int64.fetchOne(db, sql: "SELECT max(id) FROM audit") ?? 0) + 1
+    try put(
+      AuditEntry(
+        at: entry.at, actor: cut(entry.actor), action: entry.action, subject: cut(entry.subject),
+        detail: cut(entry.detail)), newest, db)
     if newest % 100 == 0 {
       try db.execute(sql: "DELETE FROM audit WHERE id <= ?", arguments: [newest - Int64(StoreLimits.auditEntriesMax)])
     }

@@ -12,18 +12,24 @@ internal import GRDB
 final class StoreDatabase: Sendable {
   let path: String
   let pool: DatabasePool
+  /// What the write-ahead log lost before the file was opened, in words; `nil`: nothing.
+  let logDamage: String?
+  private let foundDamage: @Sendable () -> Void
 
   /// Opens or makes the file and brings it to `version` by the steps of `migrations` (step n makes version n + 1).
   ///
   /// - Parameters:
   ///   - pageBytes: size of a page of a new file; `nil`: SQLite's own choice.
   ///   - shrinks: whether a new file can give pages back, see ``shrink(pages:)``.
+  ///   - foundDamage: called when SQLite finds damage while it reads or writes; any thread, maybe often.
   init(
     path: String, version: Int, migrations: [@Sendable (Database) throws -> Void], pageBytes: Int? = nil,
-    shrinks: Bool = false
+    shrinks: Bool = false, foundDamage: @escaping @Sendable () -> Void = {}
   ) throws(StoreError) {
     precondition(migrations.count == version, "\(migrations.count) steps to version \(version)")
     self.path = path
+    self.foundDamage = foundDamage
+    logDamage = Self.logDamage(path)
     do {
       var configuration = Configuration()
       configuration.busyMode = .timeout(10)
@@ -38,6 +44,8 @@ final class StoreDatabase: Sendable {
       self.pool = pool
       try pool.writeWithoutTransaction { db in
         try db.execute(sql: "PRAGMA synchronous = FULL")
+        // What is deleted is overwritten, so that no old row comes back out of a damaged page.
+        try db.execute(sql: "PRAGMA secure_delete = ON")
         let synchronous = try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? -1
         let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode") ?? ""
         guard synchronous == 2, mode == "wal" else {
@@ -57,12 +65,32 @@ final class StoreDatabase: Sendable {
 
   /// Writes in one transaction.
   func write<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
-    do { return try pool.write(body) } catch { throw StoreError(error, path: path) }
+    do {
+      let result = try pool.write(body)
+      Failpoint.pass("\(name): a commit")
+      return result
+    } catch {
+      throw told(StoreError(error, path: path))
+    }
   }
 
   /// Reads one consistent state.
   func read<Result>(_ body: (Database) throws -> Result) throws(StoreError) -> Result {
-    do { return try pool.read(body) } catch { throw StoreError(error, path: path) }
+    do { return try pool.read(body) } catch { throw told(StoreError(error, path: path)) }
+  }
+
+  private var name: String {
+    String(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
+  }
+
+  private func told(_ error: StoreError) -> StoreError {
+    if case .damaged = error { foundDamage() }
+    return error
+  }
+
+  private static func logDamage(_ path: String) -> String? {
+    guard let log = WriteAheadLog(path: path + "-wal"), log.lostCommits > 0 else { return nil }
+    return "'\(path)-wal' is not what was written: \(log.lostCommits) commits or more at its end are lost"
   }
 
   /// SQLite's own check of the whole file; `nil` when it is sound. Reads every page.
@@ -75,6 +103,7 @@ final class StoreDatabase: Sendable {
   func checkpoint() throws(StoreError) -> Bool {
     do {
       _ = try pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+      Failpoint.pass("\(name): the write-ahead log is emptied")
       return true
     } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
       return false
@@ -89,7 +118,7 @@ final class StoreDatabase: Sendable {
     do {
       try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA incremental_vacuum(\(pages))") }
     } catch {
-      throw StoreError(error, path: path)
+      throw told(StoreError(error, path: path))
     }
   }
 
@@ -102,16 +131,19 @@ final class StoreDatabase: Sendable {
     }
   }
 
-  /// Renames a file and its write-ahead log out of the way, keeping them for inspection.
-  static func setAside(path: String, now unixMilliseconds: Int64) throws(StoreError) {
+  /// Renames a file and its write-ahead log out of the way, keeping them for inspection; returns its new name.
+  @discardableResult
+  static func setAside(path: String, now unixMilliseconds: Int64) throws(StoreError) -> String {
+    let aside = "\(path).damaged-\(unixMilliseconds)"
     for suffix in ["-wal", "-shm", ""] where FileManager.default.fileExists(atPath: path + suffix) {
       do {
         try FileManager.default.moveItem(
-          atPath: path + suffix, toPath: "\(path).damaged-\(unixMilliseconds)\(suffix)")
+          atPath: path + suffix, toPath: aside + suffix)
       } catch {
         throw .file(path: path + suffix, code: (error as NSError).code == NSFileWriteOutOfSpaceError ? 28 : 5)
       }
     }
+    return aside
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GRDB
 
 /// Why the store could not do what was asked.
@@ -56,6 +57,11 @@ extension StoreError {
       switch error.resultCode {
       case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_FORMAT:
         self = .damaged(path: path, message: error.message ?? "\(error.resultCode)")
+      case .SQLITE_READONLY where FileManager.default.isWritableFile(atPath: path):
+        self = .damaged(path: path, message: "its header says that it must not be written")
+      case .SQLITE_IOERR where [266, 522].contains(error.extendedResultCode.rawValue):
+        // SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ
+        self = .damaged(path: path, message: "the disk does not give what was written")
       default:
         self = .database(path: path, code: error.extendedResultCode.rawValue, message: error.message ?? "failed")
       }

@@ -10,6 +10,7 @@ import Testing
     ["token", "list"], ["token", "revoke"], ["export"], ["query"], ["graph"], ["series"],
     ["labels"], ["fleet"],
     ["fleet", "check"], ["fleet", "show"], ["fleet", "restate"], ["rules"], ["rules", "check"], ["rules", "test"],
+    ["backup"], ["restore"],
   ]
 
   @Test("every command has help with an example, on standard output, with status 0", arguments: commands)
@@ -48,7 +49,8 @@ import Testing
       ["query", "1", "--end", "now"], ["query", "1", "--start", "now", "--end", "5"],
       ["query", "1", "--format", "xml"], ["graph"], ["graph", "1", "--limit", "27"], ["graph", "1", "--width", "39"],
       ["graph", "1", "--height", "3"], ["series"], ["series", "x", "--limit", "0"], ["labels", "0x"],
-      ["labels", "--limit", "0"],
+      ["labels", "--limit", "0"], ["backup"], ["backup", "a", "b"], ["restore"], ["restore", "a"],
+      ["restore", "--data", "d"],
     ])
   func wrongUsage(arguments: [String]) async throws {
     let ended = try await run(arguments)

@@ -53,7 +53,13 @@ struct AccessTokenStoreTests {
     // What an earlier release left: the same tables but one.
     do {
       let queue = try DatabaseQueue(path: path)
-      try queue.write { try $0.execute(sql: "DROP TABLE access_tokens; PRAGMA user_version = 1") }
+      try queue.write {
+        try $0.execute(
+          sql: """
+            DROP TABLE access_tokens; ALTER TABLE join_tokens DROP COLUMN checksum;
+            ALTER TABLE audit DROP COLUMN checksum; PRAGMA user_version = 1
+            """)
+      }
     }
     let registry = try Registry(path: path)
     #expect(try registry.tokens().map(\.id) == ["jt"])

@@ -67,14 +67,18 @@ struct AlertStoreTests {
     #expect(history.bodies.isEmpty && history.damaged == 1)
   }
 
-  @Test("a file that is no database is refused as damaged and can be set aside")
+  @Test("a file that is no database is refused as damaged, and makes room for a new one when it is mended")
   func damagedFile() throws {
     let folder = try TemporaryDirectory()
     let path = "\(folder.path)/alerts.sqlite"
     try Data(repeating: 0x55, count: 8192).write(to: URL(fileURLWithPath: path))
     #expect(throws: StoreError.self) { try AlertStore(path: path) }
-    try AlertStore.setAside(path: path, now: 1)
-    #expect(FileManager.default.fileExists(atPath: "\(path).damaged-1"))
-    #expect(try AlertStore(path: path).contents().alerts.isEmpty)
+    var said: [String] = []
+    #expect(try AlertStore.mended(path: path, say: { said.append($0) }).contents().alerts.isEmpty)
+    #expect(said.count == 1 && said[0].contains("alerts.sqlite' was damaged"), "\(said)")
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: folder.path).contains {
+        $0.hasPrefix("alerts.sqlite.damaged-")
+      })
   }
 }

@@ -130,7 +130,8 @@ struct HistoryTests {
     var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
     bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8(trial % 8)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    guard let history = try openOrSetAside(path) else { return }
+    var said: [String] = []
+    let history = try History.mended(path: path) { said.append($0) }
     if let answer = try? history.gaps(minute(-10)...minute(100_000)) {
       for gap in answer.gaps { #expect(model.sequences.contains(gap.sequences), "trial \(trial)") }
     }
@@ -138,22 +139,8 @@ struct HistoryTests {
       guard let applied = try? history.applied(shard: shard) else { continue }
       #expect(applied == model.records.last { $0.shard == shard }?.record, "trial \(trial)")
     }
-  }
-
-  /// What a daemon does at start: a damaged file makes room for a new one. `nil` when that was needed, or when the
-  /// format's own number was hit and the file is refused by name, like any of a later release.
-  private func openOrSetAside(_ path: String) throws -> History? {
-    do {
-      return try History(path: path)
-    } catch {
-      if case .newerFormat = error { return nil }
-      try History.setAside(path: path, now: minute(0))
-      #expect(try History(path: path).applied(shard: 0) == nil)
-      let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-      let kept = try FileManager.default.contentsOfDirectory(atPath: folder)
-      #expect(kept.contains { $0.hasPrefix("history.sqlite.damaged-") })
-      return nil
-    }
+    let kept = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    #expect(kept.contains { $0.hasPrefix("history.sqlite.damaged-") } == !said.isEmpty, "trial \(trial): \(said)")
   }
 
   @Test(

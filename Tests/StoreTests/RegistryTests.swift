@@ -116,7 +116,7 @@ struct RegistryTests {
     return try [UInt8](Data(contentsOf: URL(fileURLWithPath: directory.path + "/registry.sqlite")))
   }
 
-  @Test("a flipped bit never gives a node another key, and a damaged file can be set aside", arguments: 0..<150)
+  @Test("a flipped bit never gives a node another key, and costs the nodes of one page at most", arguments: 0..<150)
   func flippedBit(trial: UInt64) throws {
     var random = SeededRandom(seed: trial)
     let directory = try TemporaryDirectory()
@@ -125,17 +125,15 @@ struct RegistryTests {
     #expect(bytes.count > 8_192)
     bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8(trial % 8)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    do {
-      for node in try Registry(path: path).nodes() {
-        let number = UInt8(node.node.name.dropFirst()) ?? 0
-        #expect(node.publicKey == hash(number), "trial \(trial)")
-        #expect(node.revokedAt == nil, "trial \(trial)")
-      }
-    } catch StoreError.newerFormat {
-      return  // The format's own number was hit: refused by name, like any file of a later release.
-    } catch {
-      try Registry.setAside(path: path, now: at(0))
-      #expect(try Registry(path: path).nodes().isEmpty)
+    var said: [String] = []
+    let nodes = try Registry.mended(path: path) { said.append($0) }.nodes()
+    for node in nodes {
+      let number = UInt8(node.node.name.dropFirst()) ?? 0
+      #expect(node.publicKey == hash(number), "trial \(trial)")
+      #expect(node.revokedAt == nil, "trial \(trial)")
     }
+    // A page of 4 KiB holds some 35 of these rows.
+    #expect(nodes.count == 50 || nodes.count >= 10 && !said.isEmpty, "trial \(trial): \(nodes.count), \(said)")
+    #expect(try Registry(path: path).nodes() == nodes, "what was mended is sound")
   }
 }

@@ -28,7 +28,12 @@ enum DataDiagnosis {
     if name.hasPrefix("journal") || name.hasPrefix("raw") {
       return "start the aggregator: it leaves out what is damaged and names it, the rest stays; look at the disk"
     }
-    if name == "registry.sqlite" { return "restore it from a backup, or let the nodes join again; look at the disk" }
+    if name == "registry.sqlite" {
+      return "start the aggregator: it takes the sound entries over; who is missing then joins again; look at the disk"
+    }
+    if name == "format" || name.hasPrefix("keys/") {
+      return "start the aggregator: it writes the file anew from its sound copy, and says when there is none"
+    }
     return
       "start the aggregator: it forms anew what it can, and sets a file that is beyond that aside; look at the disk"
   }

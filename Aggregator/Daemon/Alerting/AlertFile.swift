@@ -6,14 +6,10 @@ import Foundation
 struct AlertFile: AlertPersistence {
   private let store: AlertStore
 
-  /// Opens the file; a damaged one is set aside, kept, and told by `tell`.
+  /// Opens the file; a damaged one is made anew of its sound rows, kept, and told by `tell`.
   init(path: String, tell: (String) -> Void) throws {
-    do { store = try AlertStore(path: path) } catch StoreError.damaged(_, let message) {
-      tell(
-        "the saved state of alerts is damaged and was set aside, alerts begin anew: \(message); firing alerts are told again"
-      )
-      try AlertStore.setAside(path: path, now: Int64(Date().timeIntervalSince1970 * 1000))
-      store = try AlertStore(path: path)
+    store = try AlertStore.mended(path: path) { line in
+      tell("the saved state of alerts: \(line); alerts that are lost begin anew and are told again")
     }
   }
 

@@ -159,14 +159,20 @@ public final class TierKeeper: Sendable {
   private func form(_ minute: Int64, _ asked: TierStore.Dirty?, _ state: inout State) throws {
     let carry = try carry(before: minute, &state)
     var former = try former(of: minute, restates: asked?.restates ?? false, &state)
-    let (formed, left) = try rollup(minute, after: carry, &former, &state)
+    let (formed, left, isWhole) = try rollup(minute, after: carry, &former, &state)
     put(former, &state)
     let heard = left.newestTick?.unixMilliseconds ?? .min
     var about = TierStore.Circumstances(
       fingerprint: left.fingerprint, fleet: former.number, mark: asked?.mark,
       continues: heard > minute - Self.idleMilliseconds)
     if minute % Self.carryMilliseconds == 0 { about.carry = left }
-    try store.replace(formed, former.plan, about)
+    // What was formed of all rows is not replaced by what is left of them.
+    let isNew = try store.storedMinutes(minute...minute).isEmpty
+    if isWhole || isNew {
+      try store.replace(formed, former.plan, about)
+    } else if let asked {
+      try store.clear(asked.mark, of: minute)
+    }
     self.formed(formed.end)
     // Apart, so that new minutes between old ones do not make these search for what came before them.
     if minute >= state.newest?.minute ?? .min { state.newest = (minute, left) } else { state.last = (minute, left) }
@@ -228,7 +234,7 @@ public final class TierKeeper: Sendable {
   /// Forms a minute from its rows.
   private func rollup(
     _ end: Int64, after carry: RollupCarry, _ former: inout Former, _ state: inout State
-  ) throws -> (minute: StoredMinute, carry: RollupCarry) {
+  ) throws -> (minute: StoredMinute, carry: RollupCarry, isWhole: Bool) {
     var rollup = MinuteRollup(former.plan, to: Tick(unixMilliseconds: end), after: carry)
     let ticks = MinuteRollup.ticks(to: Tick(unixMilliseconds: end))
     let start = Tick(unixMilliseconds: ticks.lowerBound.unixMilliseconds - carry.reachMilliseconds)
@@ -248,7 +254,8 @@ public final class TierKeeper: Sendable {
     }
     if !batch.isEmpty { rollup.add(batch) }
     if !losses.damage.isEmpty || losses.undecodedRows > 0 { state.losses = losses }
-    return rollup.finish(&former.levels)
+    let (minute, left) = rollup.finish(&former.levels)
+    return (minute, left, !losses.hasLostRows)
   }
 
   private func pack(before frontier: Int64) throws {

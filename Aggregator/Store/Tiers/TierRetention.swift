@@ -114,21 +114,20 @@ extension TierStore {
           }
         }
       }
-      try Self.raise(Self.floorName(tier), end, db)
+      try self.raise(Self.floorName(tier), end, db)
     }
     raiseLateFloor(end)
   }
 
   private static func floorName(_ tier: Tier) -> String { "kept-\(tier.rawValue)" }
 
-  private static func raise(_ name: String, _ value: Int64, _ db: Database) throws {
-    try db.execute(
-      sql: "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, ?)",
-      arguments: [name, value, value])
+  private func raise(_ name: String, _ value: Int64, _ db: Database) throws {
+    let known = try fetchFact(name, db) ?? .min
+    if value > known { try Self.storeFact(name, value, db) }
   }
 
   private func fact(_ name: String) throws(StoreError) -> Int64? {
-    try database.read { db in try Int64.fetchOne(db, sql: "SELECT value FROM facts WHERE name = ?", arguments: [name]) }
+    try database.read { db in try self.fetchFact(name, db) }
   }
 
   /// Windows of a tier that end at or before this are removed; `nil` while all are kept.
@@ -136,7 +135,7 @@ extension TierStore {
 
   /// Notes, before it is done, that raw rows up to `end` are removed: minutes before it cannot be formed again.
   func noteRawRemoved(through end: Int64) throws(StoreError) {
-    try database.write { db in try Self.raise("raw-removed", end, db) }
+    try database.write { db in try self.raise("raw-removed", end, db) }
     raiseLateFloor(end)
   }
 
@@ -146,11 +145,12 @@ extension TierStore {
   /// A minute that begins before this is not formed again: its raw rows are gone, or some of its tiers are.
   public var lateFloor: Int64 { state.withLock { $0.lateFloor } }
 
-  func fetchLateFloor() throws(StoreError) -> Int64 { try database.read { db in try Self.fetchLateFloor(db) } }
+  func fetchLateFloor() throws(StoreError) -> Int64 { try database.read { db in try self.fetchLateFloor(db) } }
 
-  static func fetchLateFloor(_ db: Database) throws -> Int64 {
-    try Int64.fetchOne(
-      db.cachedStatement(sql: "SELECT max(value) FROM facts WHERE name = 'raw-removed' OR name LIKE 'kept-%'")) ?? 0
+  func fetchLateFloor(_ db: Database) throws -> Int64 {
+    var floor = try fetchFact("raw-removed", db) ?? 0
+    for tier in Tier.allCases { floor = max(floor, try fetchFact(Self.floorName(tier), db) ?? 0) }
+    return floor
   }
 
   private func raiseLateFloor(_ end: Int64) { state.withLock { $0.lateFloor = max($0.lateFloor, end) } }
@@ -188,8 +188,8 @@ extension TierStore {
     try database.read { db in
       var usage = TierUsage()
       for row in try Row.fetchAll(db, sql: "SELECT kind, bytes FROM sizes") {
-        let bytes: Int64 = row["bytes"]
-        switch TierKind(rawValue: row["kind"]) {
+        guard let kind = row.integer(0), let bytes = row.integer(1) else { continue }
+        switch TierKind(rawValue: kind) {
         case .seconds: usage.tiers[.second] = bytes
         case .tenSeconds: usage.tiers[.tenSeconds] = bytes
         case .minutes: usage.tiers[.minute] = bytes
@@ -212,16 +212,21 @@ extension TierStore {
     return Tick(unixMilliseconds: max(first - 60_000, try floor(of: tier) ?? .min))
   }
 
-  /// Asks for the minutes of `hours` (by their starts) to be formed, when nothing at all is stored: what raw history has
-  /// from before there were tiers, or from before they were damaged.
-  func noteExisting(hours: [Int64], now: Tick) throws(StoreError) {
+  /// Asks for the minutes of `hours` (by their starts) to be formed: what raw history has from before there were tiers.
+  ///
+  /// - Parameter isForced: also when something is stored, as after damage: a minute that is right comes out the same.
+  func noteExisting(hours: [Int64], now: Tick, isForced: Bool = false) throws(StoreError) {
     let mark = nextMark()
     try database.write { db in
       let known =
         try Int.fetchOne(db, sql: "SELECT (SELECT count(*) FROM noted) + (SELECT count(*) FROM minutes)") ?? 0
-      guard known == 0 else { return }
+      guard known == 0 || isForced else { return }
+      // Before the first minute that was ever stored there was nothing.
+      let first = try self.fetchFact("first", db) ?? .min
       for hour in hours {
-        for minute in 1...60 { try Self.mark(hour + Int64(minute) * 60_000, mark, since: now.unixMilliseconds, db) }
+        for minute in 1...60 where hour + Int64(minute) * 60_000 >= first {
+          try self.mark(hour + Int64(minute) * 60_000, mark, since: now.unixMilliseconds, db)
+        }
       }
     }
   }

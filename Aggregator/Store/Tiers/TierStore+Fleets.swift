@@ -21,11 +21,15 @@ extension TierStore {
       let known = try Row.fetchAll(
         db, sql: "SELECT number, body, checksum FROM fleets WHERE body = ?", arguments: [Data(body)])
       for row in known {
-        let number: Int64 = row["number"]
-        if self.sound(row, id: number) != nil { return number }
+        guard let number = row.integer(0) else { continue }
+        if self.sound(row, id: number, in: .fleets) != nil { return number }
       }
-      let number = (try Int64.fetchOne(db, sql: "SELECT max(number) FROM fleets") ?? 0) + 1
-      try self.put("fleets", number, body, db, key: "number")
+      // A number of which the fleet is lost is still that of its minutes.
+      let newest = try Int64.fetchOne(
+        db,
+        sql: "SELECT max((SELECT coalesce(max(number), 0) FROM fleets), (SELECT coalesce(max(fleet), 0) FROM minutes))")
+      let number = (newest ?? 0) + 1
+      try self.put(.fleets, number, body, db)
       return number
     }
   }
@@ -35,14 +39,25 @@ extension TierStore {
     guard number > 0 else { return nil }
     return try database.read { db in
       let row = try Row.fetchOne(db, sql: "SELECT body, checksum FROM fleets WHERE number = ?", arguments: [number])
-      return row.flatMap { self.sound($0, id: number) }
+      return row.flatMap { self.sound($0, id: number, in: .fleets) }
     }
   }
 
-  /// The fleet that a stored minute was formed by; `nil` when the minute is not stored.
+  /// The fleet that a minute was formed by. Of one that is not stored between others, such as after its entry was lost with
+  /// a damaged page, that of the one before. `nil`: it is new.
   func fleet(ofMinute minute: Int64) throws(StoreError) -> Int64? {
     try database.read { db in
-      try Int64.fetchOne(db, sql: "SELECT fleet FROM minutes WHERE minute = ?", arguments: [minute])
+      let row = try Row.fetchOne(
+        db,
+        sql: "SELECT minute, fingerprint, fleet, checksum FROM minutes WHERE minute <= ? ORDER BY minute DESC LIMIT 1",
+        arguments: [minute])
+      guard let row else { return nil }
+      guard let found = row.integer(0), let fingerprint = row.integer(1), let fleet = row.integer(2),
+        row.integer(3) == Self.sum(.minutes, found, fingerprint, fleet)
+      else { throw StoreError.damaged(path: self.database.path, message: "a minute's entry is not what was written") }
+      if found == minute { return fleet }
+      let isBetween = try Int64.fetchOne(db, sql: "SELECT max(minute) FROM minutes") ?? minute > minute
+      return isBetween ? fleet : nil
     }
   }
 
@@ -60,13 +75,10 @@ extension TierStore {
     let bound = restatementBound(first)
     let mark = nextMark()
     return try database.write { db in
-      try db.execute(
-        sql: """
-          INSERT INTO dirty (minute, mark, since_ms, restates)
-          SELECT minute, ?, 0, 1 FROM minutes WHERE minute >= ? AND fleet != ?
-          ON CONFLICT (minute) DO UPDATE SET mark = excluded.mark, since_ms = 0, restates = 1
-          """, arguments: [mark, bound, fleet])
-      return db.changesCount
+      let minutes = try Int64.fetchAll(
+        db, sql: "SELECT minute FROM minutes WHERE minute >= ? AND fleet != ?", arguments: [bound, fleet])
+      for minute in minutes { try self.mark(minute, mark, since: 0, restates: true, db) }
+      return minutes.count
     }
   }
 

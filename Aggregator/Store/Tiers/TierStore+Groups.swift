@@ -5,20 +5,37 @@ internal import Synchronization
 
 extension TierStore {
   func loadGroups() throws(StoreError) {
-    let rows = try database.read { db in
-      try Row.fetchAll(db, sql: "SELECT level, number, key FROM groups ORDER BY level, number")
-        .map { (code: $0["level"] as Int64, number: $0["number"] as Int, key: $0["key"] as String) }
+    let (rows, counts, known) = try database.read { db in
+      let rows = try Row.fetchAll(db, sql: "SELECT level, number, key, checksum FROM groups").compactMap { row in
+        Self.group(row.integer(0), row.integer(1), row.text(2), row.integer(3))
+      }
+      var counts: [TierLevel: Int] = [:]
+      for level in TierLevel.all {
+        counts[level] = Int(clamping: try self.fetchFact(Self.countName(level), db) ?? 0)
+      }
+      return (rows, counts, Int(clamping: try self.fetchFact(Self.lostGroupsName, db) ?? 0))
     }
-    state.withLock { state in
+    let path = database.path
+    try state.withLock { state throws(StoreError) in
       state.groups.removeAll()
       state.keys.removeAll()
-      for row in rows {
-        guard let level = TierLevel(code: row.code), state.keys[level, default: []].count == row.number else {
-          continue
+      var found: [TierLevel: Int] = [:]
+      for level in TierLevel.all {
+        guard let count = counts[level], (0...TierGroupNumber.numberMax).contains(count) else {
+          throw .damaged(path: path, message: "the number of groups is not what was written")
         }
-        state.groups[level, default: [:]][row.key] = row.number
-        state.keys[level, default: []].append(row.key)
+        // A number whose name is lost is never given again: rows of another group stand under it.
+        state.keys[level] = [String](repeating: "", count: count)
       }
+      for row in rows {
+        guard let count = state.keys[row.level]?.count, row.number < count else {
+          throw .damaged(path: path, message: "there are more groups than were written")
+        }
+        state.groups[row.level, default: [:]][row.key] = row.number
+        state.keys[row.level]?[row.number] = row.key
+        found[row.level, default: 0] += 1
+      }
+      state.lostGroups = counts.reduce(-known) { $0 + $1.value - (found[$1.key] ?? 0) }
     }
   }
 
@@ -45,9 +62,9 @@ extension TierStore {
     let names = order
     try database.write { db in
       for (offset, key) in names.enumerated() {
-        try db.cachedStatement(sql: "INSERT INTO groups (level, number, key) VALUES (?, ?, ?)")
-          .execute(arguments: [level.code, next + offset, key])
+        try Self.storeGroup(level, next + offset, key, db)
       }
+      try Self.storeFact(Self.countName(level), Int64(next + names.count), db)
     }
     state.withLock { state in
       for (offset, key) in names.enumerated() {

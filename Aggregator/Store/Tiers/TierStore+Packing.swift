@@ -28,9 +28,9 @@ extension TierStore {
       var fresh: [(end: Int64, id: Int64, tiles: [Int: PackedTile])] = []
       for end in minutes {
         let id = FreshKey.id(end, level, part: part)
-        guard let row = try self.fetch("fresh", id, db) else { continue }
+        guard let row = try self.fetch(.fresh, id, db) else { continue }
         // A damaged part is lost for all its groups; what was packed before of that minute goes with it.
-        guard let tiles = self.sound(row, id: id).flatMap({ FreshPart.tiles($0) }) else {
+        guard let tiles = self.sound(row, id: id, in: .fresh).flatMap({ FreshPart.tiles($0) }) else {
           fresh.append((end, id, [:]))
           continue
         }
@@ -52,7 +52,7 @@ extension TierStore {
   ) throws {
     let finest: Tier = group.level == .node ? .minute : .tenSeconds
     let finestID = TierKind(finest).id(group, hour)
-    let known = try fetch("rows", finestID, db).flatMap { sound($0, id: finestID) }
+    let known = try fetch(.rows, finestID, db).flatMap { sound($0, id: finestID, in: .rows) }
       .flatMap { PackedTile($0, empty: TierRow.emptyWindow)?.tile }
     var tile = known ?? TierTile(empty: TierRow.emptyWindow)
     for entry in fresh {
@@ -73,7 +73,7 @@ extension TierStore {
 
   private func store(_ tile: TierTile, _ tier: Tier, _ group: TierGroupNumber, _ hour: Int64, _ db: Database) throws {
     let id = TierKind(tier).id(group, hour)
-    if tile.ends.isEmpty { try remove(id, db) } else { try put("rows", id, tile.bytes, db) }
+    if tile.ends.isEmpty { try remove(id, db) } else { try put(.rows, id, tile.bytes, db) }
   }
 
   private func packSketches(_ group: TierGroupNumber, _ hour: Int64, _ db: Database) throws {
@@ -84,7 +84,7 @@ extension TierStore {
         if merged.isEmpty {
           try remove(id, db)
         } else {
-          try put("rows", id, SketchBytes.bytes(merged.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }), db)
+          try put(.rows, id, SketchBytes.bytes(merged.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }), db)
         }
       }
     }
@@ -100,15 +100,16 @@ extension TierStore {
       db.cachedStatement(sql: "SELECT id, body, checksum FROM rows WHERE id BETWEEN ? AND ?"),
       arguments: [kind.id(group, span.lowerBound), kind.id(group, span.upperBound)])
     while let row = try cursor.next() {
-      guard let found = sound(row, id: row["id"]).flatMap({ SketchBytes.sketches($0) }) else { continue }
+      guard let id = row.integer(0), let found = sound(row, id: id, in: .rows).flatMap({ SketchBytes.sketches($0) })
+      else { continue }
       for (slot, sketch) in found { merged[slot, default: QuantileSketch()].merge(sketch) }
     }
     return merged
   }
 
-  func fetch(_ table: String, _ id: Int64, _ db: Database) throws -> Row? {
+  func fetch(_ table: TierTable, _ id: Int64, _ db: Database) throws -> Row? {
     try Row.fetchOne(
-      db.cachedStatement(sql: "SELECT body, checksum FROM \(table) WHERE id = ?"), arguments: [id])
+      db.cachedStatement(sql: "SELECT body, checksum FROM \(table.rawValue) WHERE \(table.key) = ?"), arguments: [id])
   }
 }
 

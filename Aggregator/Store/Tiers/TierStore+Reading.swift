@@ -7,11 +7,10 @@ extension TierStore: TierReader {
   public func extent(_ level: TierLevel, _ tier: Tier) throws -> ClosedRange<Tick>? {
     guard tier >= level.finestTier, count(level) > 0 else { return nil }
     let found = try database.read { db -> (first: Int64, newest: Int64)? in
-      guard let first = try Int64.fetchOne(db, sql: "SELECT value FROM facts WHERE name = 'first'"),
+      guard let first = try self.fetchFact("first", db),
         let newest = try Int64.fetchOne(db, sql: "SELECT max(minute) FROM minutes")
       else { return nil }
-      let kept = try Int64.fetchOne(
-        db, sql: "SELECT value FROM facts WHERE name = ?", arguments: ["kept-\(tier.rawValue)"])
+      let kept = try self.fetchFact("kept-\(tier.rawValue)", db)
       return (max(first - 60_000, kept ?? .min), newest)
     }
     guard let found else { return nil }
@@ -27,7 +26,7 @@ extension TierStore: TierReader {
     let span = range.lowerBound.unixMilliseconds...range.upperBound.unixMilliseconds
     let keys = state.withLock { $0.keys[level] ?? [] }
     var wanted: [(TierGroupNumber, [(name: String, value: String)])] = []
-    for (number, key) in keys.enumerated() {
+    for (number, key) in keys.enumerated() where !key.isEmpty {
       let labels = TierGroupKey.labels(key)
       if question.includes(labels) { wanted.append((TierGroupNumber(level: level, number: number), labels)) }
     }
@@ -104,8 +103,8 @@ extension TierStore: TierReader {
       db.cachedStatement(sql: "SELECT id, body, checksum FROM rows WHERE id BETWEEN ? AND ? ORDER BY id"),
       arguments: [kind.id(group, first), kind.id(group, last)])
     while let row = try cursor.next() {
-      let id: Int64 = row["id"]
-      guard let tile = sound(row, id: id).flatMap({ PackedTile($0, empty: empty) }) else { continue }
+      guard let id = row.integer(0), let tile = sound(row, id: id, in: .rows).flatMap({ PackedTile($0, empty: empty) })
+      else { continue }
       body(kind.end(of: id), tile)
     }
   }
@@ -114,7 +113,9 @@ extension TierStore: TierReader {
     _ kind: TierKind, _ group: TierGroupNumber, _ end: Int64, _ db: Database
   ) throws -> [Int: QuantileSketch] {
     let id = kind.id(group, end)
-    if let row = try fetch("rows", id, db) { return sound(row, id: id).flatMap { SketchBytes.sketches($0) } ?? [:] }
+    if let row = try fetch(.rows, id, db) {
+      return sound(row, id: id, in: .rows).flatMap { SketchBytes.sketches($0) } ?? [:]
+    }
     // Not packed yet: of its minutes.
     return kind == .minuteSketches ? [:] : try sketches(group, (end - kind.unit + 60_000)...end, db)
   }
@@ -182,13 +183,13 @@ private struct FreshTiles {
     let finest: Tier = level == .node ? .minute : .tenSeconds
     let id = TierKind(finest).id(group, hour)
     var tile =
-      try store.fetch("rows", id, db).flatMap { store.sound($0, id: id) }
+      try store.fetch(.rows, id, db).flatMap { store.sound($0, id: id, in: .rows) }
       .flatMap { PackedTile($0, empty: TierRow.emptyWindow)?.tile } ?? TierTile(empty: TierRow.emptyWindow)
     for minute in minutes {
       if read[minute] == nil {
         let freshID = FreshKey.id(minute, level, part: part)
-        let row = try store.fetch("fresh", freshID, db)
-        read[minute] = row.flatMap { store.sound($0, id: freshID) }.flatMap { FreshPart.tiles($0) } ?? [:]
+        let row = try store.fetch(.fresh, freshID, db)
+        read[minute] = row.flatMap { store.sound($0, id: freshID, in: .fresh) }.flatMap { FreshPart.tiles($0) } ?? [:]
       }
       tile.replace(
         (minute - 60_000 + 1)...minute,
@@ -229,7 +230,7 @@ extension TierStore {
     let span = range.lowerBound.unixMilliseconds...range.upperBound.unixMilliseconds
     let words = RollupSeries.facilityWords
     var fresh = FreshTiles(store: self, level: level)
-    for (number, key) in state.withLock({ $0.keys[level] ?? [] }).enumerated() {
+    for (number, key) in state.withLock({ $0.keys[level] ?? [] }).enumerated() where !key.isEmpty {
       let group = TierGroupNumber(level: level, number: number)
       let labels = TierGroupKey.labels(key)
       for tile in try database.read({ db in try self.tiles(of: group, tier, length, span, &fresh, db) }) {
@@ -254,7 +255,7 @@ extension TierStore {
     let range = range.clamped(to: extent)
     let span = range.lowerBound.unixMilliseconds...range.upperBound.unixMilliseconds
     var fresh = FreshTiles(store: self, level: level)
-    for (number, key) in state.withLock({ $0.keys[level] ?? [] }).enumerated() {
+    for (number, key) in state.withLock({ $0.keys[level] ?? [] }).enumerated() where !key.isEmpty {
       let labels = TierGroupKey.labels(key)
       guard includes(labels) else { continue }
       let group = TierGroupNumber(level: level, number: number)

@@ -15,7 +15,7 @@ internal import Synchronization
 ///                  └─ when the hour is over ─▶ rows: hours of 10 s, 1 min, 15 min and 1 h of each group
 ///
 /// What is fresh stands before what is packed. Every row has a checksum over its key and contents: a damaged one is left
-/// out and counted, never returned.
+/// out and counted, never returned. ``mended(path:say:)`` opens a file that may be damaged.
 ///
 /// Thread rule: from any thread, blocking; one writer at a time, which is the ``TierKeeper``, and notes.
 public final class TierStore: Sendable {
@@ -32,27 +32,22 @@ public final class TierStore: Sendable {
     var nextMark: Int64
     /// Minutes that begin before are not formed again.
     var lateFloor: Int64 = 0
+    /// Groups whose names are damaged, without those of which that is known.
+    var lostGroups = 0
   }
 
   /// Opens or makes the file at `path`.
   ///
-  /// - Throws: ``StoreError/damaged(path:message:)`` when it cannot be relied on: call ``setAside(path:now:)`` and open
-  ///   anew; all minutes of which rows are stored are formed again.
+  /// - Throws: ``StoreError/damaged(path:message:)`` when it cannot be relied on.
   public init(path: String) throws(StoreError) {
     database = try StoreDatabase(
-      path: path, version: StoreLimits.tiersVersion, migrations: [Self.createTables, Self.keepFleets], shrinks: true)
+      path: path, version: StoreLimits.tiersVersion,
+      migrations: [Self.createTables, Self.keepFleets, Self.addChecksums], shrinks: true,
+      foundDamage: { Self.suspect(path) })
     state = Mutex(State(nextMark: Int64(Date().timeIntervalSince1970 * 1_000_000)))
-    _ = try database.read { db in
-      for shard in try Int.fetchAll(db, sql: "SELECT shard FROM noted") { _ = try self.fetchNoted(db, shard) }
-    }
     let floor = try fetchLateFloor()
     state.withLock { $0.lateFloor = floor }
     try loadGroups()
-  }
-
-  /// Renames a damaged file out of the way; it is kept for inspection.
-  public static func setAside(path: String, now: Tick) throws(StoreError) {
-    try StoreDatabase.setAside(path: path, now: now.unixMilliseconds)
   }
 
   private static let createTables: @Sendable (Database) throws -> Void = { db in
@@ -116,33 +111,40 @@ public final class TierStore: Sendable {
   public func note(shard: Int, through record: UInt64, minutes: Set<Int64>, now: Tick) throws(StoreError) {
     let mark = nextMark()
     try database.write { db in
-      for minute in minutes { try Self.mark(minute, mark, since: now.unixMilliseconds, db) }
-      var checksum = RowChecksum()
-      checksum.add(Int64(shard))
-      checksum.add(Int64(record))
-      try db.execute(
-        sql: "INSERT OR REPLACE INTO noted (shard, record, checksum) VALUES (?, ?, ?)",
-        arguments: [shard, Int64(record), checksum.value])
+      for minute in minutes { try self.mark(minute, mark, since: now.unixMilliseconds, db) }
+      try Self.storeNoted(Int64(shard), Int64(record), db)
     }
   }
 
-  static func mark(_ minute: Int64, _ mark: Int64, since: Int64, _ db: Database) throws {
+  /// Asks for a minute to be formed; `restates`: by the present fleet and at once, however often rows come meanwhile.
+  func mark(_ minute: Int64, _ mark: Int64, since: Int64, restates: Bool = false, _ db: Database) throws {
+    let known = try Row.fetchOne(
+      db.cachedStatement(sql: "SELECT mark, restates, checksum FROM dirty WHERE minute = ?"), arguments: [minute])
+    var asked: Int64 = restates ? 1 : 0
+    if let known {
+      guard let former = known.integer(0), let before = known.integer(1),
+        known.integer(2) == Self.sum(.dirty, minute, former, before)
+      else { throw damagedMark }
+      asked = max(asked, before)
+    }
     try db.cachedStatement(
       sql: """
-        INSERT INTO dirty (minute, mark, since_ms) VALUES (?, ?, ?) ON CONFLICT (minute) DO UPDATE SET mark = excluded.mark
+        INSERT INTO dirty (minute, mark, since_ms, restates, checksum) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (minute) DO UPDATE SET mark = excluded.mark, restates = excluded.restates,
+          checksum = excluded.checksum\(restates ? ", since_ms = excluded.since_ms" : "")
         """
-    ).execute(arguments: [minute, mark, since])
+    ).execute(arguments: [minute, mark, since, asked, Self.sum(.dirty, minute, mark, asked)])
+  }
+
+  private var damagedMark: StoreError {
+    .damaged(path: database.path, message: "a minute's mark is not what was written")
   }
 
   private func fetchNoted(_ db: Database, _ shard: Int) throws -> UInt64? {
     let row = try Row.fetchOne(db, sql: "SELECT record, checksum FROM noted WHERE shard = ?", arguments: [shard])
     guard let row else { return nil }
-    let record: Int64 = row["record"]
-    var checksum = RowChecksum()
-    checksum.add(Int64(shard))
-    checksum.add(record)
     // A damaged number would leave rows out for good.
-    guard record >= 0, row["checksum"] == checksum.value else {
+    guard let record = row.integer(0), record >= 0, row.integer(1) == Self.sum(.noted, Int64(shard), record) else {
       throw StoreError.damaged(
         path: database.path, message: "the noted record of shard \(shard) is not what was written")
     }
@@ -161,10 +163,22 @@ public final class TierStore: Sendable {
   /// Minutes that have to be formed, oldest first.
   func dirtyMinutes(limit: Int = 10_000) throws(StoreError) -> [Dirty] {
     try database.read { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM dirty ORDER BY minute LIMIT ?", arguments: [limit])
-        .map {
-          Dirty(minute: $0["minute"], mark: $0["mark"], since: $0["since_ms"], restates: ($0["restates"] as Int64) == 1)
-        }
+      try Row.fetchAll(
+        db, sql: "SELECT minute, mark, since_ms, restates, checksum FROM dirty ORDER BY minute LIMIT ?",
+        arguments: [limit]
+      ).map { row throws -> Dirty in
+        guard let minute = row.integer(0), let mark = row.integer(1), let since = row.integer(2),
+          let restates = row.integer(3), row.integer(4) == Self.sum(.dirty, minute, mark, restates)
+        else { throw self.damagedMark }
+        return Dirty(minute: minute, mark: mark, since: since, restates: restates == 1)
+      }
+    }
+  }
+
+  /// Takes a minute's mark away, unless a newer one stands there.
+  func clear(_ mark: Int64, of minute: Int64) throws(StoreError) {
+    try database.write { db in
+      try db.execute(sql: "DELETE FROM dirty WHERE minute = ? AND mark = ?", arguments: [minute, mark])
     }
   }
 
@@ -198,8 +212,10 @@ public final class TierStore: Sendable {
         db, sql: "SELECT minute, body, checksum FROM carries WHERE minute <= ? ORDER BY minute DESC",
         arguments: [minute])
       while let row = try cursor.next() {
-        let found: Int64 = row["minute"]
-        if let bytes = self.sound(row, id: found), let carry = try? RollupCarry(bytes: bytes) { return (found, carry) }
+        guard let found = row.integer(0) else { continue }
+        if let bytes = self.sound(row, id: found, in: .carries), let carry = try? RollupCarry(bytes: bytes) {
+          return (found, carry)
+        }
       }
       return nil
     }
@@ -228,61 +244,55 @@ public final class TierStore: Sendable {
         try db.execute(sql: "DELETE FROM dirty WHERE minute = ? AND mark = ?", arguments: [end, cleared])
       }
       // Raw rows go after this note, so a minute that was formed of what is left of them finds it here.
-      guard end - 60_000 >= (try Self.fetchLateFloor(db)) else { return }
+      guard end - 60_000 >= (try self.fetchLateFloor(db)) else { return }
       let known = try Int64.fetchOne(db, sql: "SELECT fingerprint FROM minutes WHERE minute = ?", arguments: [end])
-      for (group, body) in content.seconds { try self.put("rows", TierKind.seconds.id(group, end), body, db) }
+      for (group, body) in content.seconds { try self.put(.rows, TierKind.seconds.id(group, end), body, db) }
       for group in content.withoutSeconds { try self.remove(TierKind.seconds.id(group, end), db) }
-      for (group, body) in content.sketches { try self.put("rows", TierKind.minuteSketches.id(group, end), body, db) }
+      for (group, body) in content.sketches { try self.put(.rows, TierKind.minuteSketches.id(group, end), body, db) }
       for group in content.withoutSketches { try self.remove(TierKind.minuteSketches.id(group, end), db) }
-      for (id, body) in content.fresh { try self.put("fresh", id, body, db) }
-      try db.execute(
-        sql: "INSERT OR REPLACE INTO minutes (minute, fingerprint, fleet) VALUES (?, ?, ?)",
-        arguments: [end, about.fingerprint, about.fleet])
-      if let carry = about.carry { try self.put("carries", end, carry.bytes, db, key: "minute") }
+      for (id, body) in content.fresh { try self.put(.fresh, id, body, db) }
+      try Self.storeMinute(end, about.fingerprint, fleet: about.fleet, db)
+      if let carry = about.carry { try self.put(.carries, end, carry.bytes, db) }
       if known != about.fingerprint {
         let next = end + 60_000
         let isStored = try Int64.fetchOne(db, sql: "SELECT 1 FROM minutes WHERE minute = ?", arguments: [next]) != nil
         let newest = try Int64.fetchOne(db, sql: "SELECT max(minute) FROM minutes") ?? end
-        if isStored || about.continues && next < newest { try Self.mark(next, mark, since: 0, db) }
+        if isStored || about.continues && next < newest { try self.mark(next, mark, since: 0, db) }
       }
-      try db.execute(
-        sql:
-          "INSERT INTO facts (name, value) VALUES ('first', ?) ON CONFLICT (name) DO UPDATE SET value = min(value, ?)",
-        arguments: [end, end])
+      let first = try self.fetchFact("first", db) ?? .max
+      if end < first { try Self.storeFact("first", end, db) }
     }
   }
 
   // MARK: Rows
 
-  func put(_ table: String, _ id: Int64, _ body: [UInt8], _ db: Database, key: String = "id") throws {
+  func put(_ table: TierTable, _ id: Int64, _ body: [UInt8], _ db: Database) throws {
     // Not INSERT OR REPLACE, which would run no trigger for what it replaces.
     try db.cachedStatement(
       sql: """
-        INSERT INTO \(table) (\(key), body, checksum) VALUES (?, ?, ?)
-        ON CONFLICT (\(key)) DO UPDATE SET body = excluded.body, checksum = excluded.checksum
+        INSERT INTO \(table.rawValue) (\(table.key), body, checksum) VALUES (?, ?, ?)
+        ON CONFLICT (\(table.key)) DO UPDATE SET body = excluded.body, checksum = excluded.checksum
         """
-    ).execute(arguments: [id, Data(body), Self.checksum(id, body)])
+    ).execute(arguments: [id, Data(body), Self.sum(table, id, bytes: body)])
   }
 
   func remove(_ id: Int64, _ db: Database) throws {
     try db.cachedStatement(sql: "DELETE FROM rows WHERE id = ?").execute(arguments: [id])
   }
 
-  /// The body of a row when it is what was written; damage is counted.
-  func sound(_ row: Row, id: Int64) -> [UInt8]? {
-    let data: Data = row["body"]
-    let bytes = Array(data)
-    if row["checksum"] == Self.checksum(id, bytes) { return bytes }
+  /// The body of a row when it is what was written; damage is counted. The row has columns `body` and `checksum`.
+  func sound(_ row: Row, id: Int64, in table: TierTable) -> [UInt8]? {
+    let (body, checksum): (DatabaseValue, DatabaseValue) = (row["body"], row["checksum"])
+    if case .blob(let data) = body.storage, case .int64(let stated) = checksum.storage {
+      let bytes = Array(data)
+      if stated == Self.sum(table, id, bytes: bytes) { return bytes }
+    }
     noteDamage()
     return nil
   }
 
-  func noteDamage() { state.withLock { $0.damaged += 1 } }
-
-  private static func checksum(_ id: Int64, _ body: [UInt8]) -> Int64 {
-    var checksum = RowChecksum()
-    checksum.add(id)
-    checksum.add(body)
-    return checksum.value
+  func noteDamage() {
+    state.withLock { $0.damaged += 1 }
+    Self.suspect(database.path)
   }
 }

@@ -148,8 +148,10 @@ struct RestatementTests {
     #expect(try after.store.fleet(ofMinute: minute) == after.store.fleetNumber([2]))
   }
 
-  @Test("a file of the first version is taken over, and its minutes count as formed by a fleet that is not known")
-  func upgrade() throws {
+  @Test(
+    "a file of an earlier version is taken over; by which fleet its minutes were formed is not known to the first",
+    arguments: [1, 2])
+  func upgrade(version: Int) throws {
     let folder = try TemporaryDirectory()
     let rows = TierRows(seed: Self.seed, seconds: TierKeeperTests.seconds)
     let path = "\(folder.path)/tiers.sqlite"
@@ -157,16 +159,15 @@ struct RestatementTests {
       let keeper = try Self.keeper(path, rows, fleet: 1)
       try TierKeeperTests.note(keeper, 1, rows.minutes())
       try TierKeeperTests.work(keeper)
-      // As the first version had it.
-      try keeper.store.database.write { db in
-        try db.execute(
-          sql: """
-            DROP TABLE fleets; ALTER TABLE minutes DROP COLUMN fleet; ALTER TABLE dirty DROP COLUMN restates;
-            PRAGMA user_version = 1;
-            """)
-      }
+      try EarlierTiers.takeBack(keeper.store, to: version)
     }
+    let (_, isMended) = try TierStore.mended(path: path) { Issue.record("\($0)") }
+    #expect(!isMended)
     let keeper = try Self.keeper(path, rows, fleet: 2)
+    #expect(try keeper.store.problems().isEmpty)
+    let minute = try #require(rows.minutes().min())
+    #expect(try keeper.store.fleet(ofMinute: minute) == (version == 1 ? 0 : 1))
+    #expect(try keeper.store.fleet(1) == (version == 1 ? nil : [1]))
     #expect(try keeper.restate(from: Tick(unixMilliseconds: 0)) == TierKeeperTests.seconds / 60)
     try TierKeeperTests.work(keeper)
     let other = try Self.keeper("\(folder.path)/other.sqlite", rows, fleet: 2)
