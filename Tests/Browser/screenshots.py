@@ -57,7 +57,11 @@ def main():
         bongsu.start(
             "bongsu-fleet", "--fleet", pathlib.Path(bongsu.folder) / "fleet.yaml", "--aggregator", f"127.0.0.1:{bongsu.ingest}",
             "--scenario", ROOT / "Tests/Browser/scenario.yaml", *nodes)
-        time.sleep(options.seconds)
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            time.sleep(1)
+            if bongsu.processes["bongsu-fleet"].poll() is not None:
+                sys.exit("the simulated agents have ended: " + pathlib.Path(bongsu.folder, "bongsu-fleet.log").read_text()[-300:])
         page = page_test.browser()
         for look, width, height, theme, language in LOOKS:
             for view, place in VIEWS.items():

@@ -20,6 +20,11 @@ export class Stream {
     this.state = "connecting";
     setInterval(() => this.watch(), 500);
     document.addEventListener("visibilitychange", () => this.visibility());
+    // A page that the browser keeps for going back would hold one of the six connections it makes to us.
+    addEventListener("pagehide", () => this.abort());
+    addEventListener("pageshow", (event) => {
+      if (event.persisted) this.again();
+    });
   }
 
   /// Looks at something else, from now on.
