@@ -1,6 +1,7 @@
 """What the benchmarks read of processes, files and ports. Only /proc and the file system are looked at."""
 
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -8,9 +9,15 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of the loopback that nobody listens on, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def processor_seconds(pid):

@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import nation_fleet
-from machine import disk_bytes, peak_bytes, processor_seconds, resident_bytes
+from machine import disk_bytes, free_port, peak_bytes, processor_seconds, resident_bytes
 
 # Each simulated agent takes two descriptors: its socket and its connection.
 NODES_PER_SIMULATOR = 8_500
@@ -27,7 +27,7 @@ class Part:
     def __init__(self, options, number, nodes):
         self.options, self.number, self.nodes = options, number, nodes
         self.folder = options.work / f"aggregator-{number}"
-        self.base = 7420 + 100 * number
+        self.ingest, self.enrol, self.http = free_port(), free_port(), free_port()
         self.simulators = -(-nodes // NODES_PER_SIMULATOR)
         self.result = None
         self.aggregator = None
@@ -41,15 +41,15 @@ class Part:
             command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
 
     def cli(self, *words):
-        environment = dict(os.environ, BONGSU_URL=f"http://127.0.0.1:{self.base + 60}")
+        environment = dict(os.environ, BONGSU_URL=f"http://127.0.0.1:{self.http}")
         return subprocess.run([self.options.bin / "bongsu", *words], env=environment, capture_output=True, text=True)
 
     def start_aggregator(self):
         """Starts it and waits until it takes agents."""
         self.aggregator = self.start(
             "aggregator", self.options.bin / "bongsu-aggregator", "--fleet", self.folder / "all.yaml", "--data",
-            self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.base}", "--enrol-listen",
-            f"127.0.0.1:{self.base + 1}", "--http", f"127.0.0.1:{self.base + 60}", environment=self.environment)
+            self.folder / "data", "--secure", "--listen", f"127.0.0.1:{self.ingest}", "--enrol-listen",
+            f"127.0.0.1:{self.enrol}", "--http", f"127.0.0.1:{self.http}", environment=self.environment)
         self.running.append(self.aggregator)
         for _ in range(300):
             try:
@@ -63,7 +63,7 @@ class Part:
         fleets = [
             self.start(
                 f"fleet-{part}", self.options.bin / "bongsu-fleet", "--fleet", self.folder / f"part-{part}.yaml",
-                "--aggregator", f"127.0.0.1:{self.base}", "--keys", self.folder / f"keys-{part}", "--duration",
+                "--aggregator", f"127.0.0.1:{self.ingest}", "--keys", self.folder / f"keys-{part}", "--duration",
                 str(seconds), "--grace", "60", "--format", "json", "--seed", str(part), *words)
             for part in range(1, self.simulators + 1)]
         self.running += fleets
@@ -72,7 +72,7 @@ class Part:
     def get(self, path):
         """One HTTP answer and the seconds it took."""
         began = time.monotonic()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.base + 60}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=30) as answer:
             body = answer.read()
         return body, time.monotonic() - began
 
