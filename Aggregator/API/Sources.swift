@@ -42,6 +42,7 @@ public struct Operator: Hashable, Sendable {
   /// The part of the nation that may be seen.
   public var scope: AccessScope
 
+  /// Somebody at `address`, in full rights unless a role and a scope say otherwise.
   public init(
     address: String, credential: String, tokenName: String? = nil, role: AccessRole = .admin,
     scope: AccessScope = .unlimited
@@ -85,6 +86,7 @@ public struct ExportedSeries: Sendable {
     /// In the exposed unit.
     public var value: Double
 
+    /// The value `value`, in the exposed unit, at a tick.
     public init(unixMilliseconds: Int64, value: Double) {
       self.unixMilliseconds = unixMilliseconds
       self.value = value
@@ -98,6 +100,7 @@ public struct ExportedSeries: Sendable {
   public var labels: [(name: String, value: String)]
   public var samples: [Sample]
 
+  /// A run of samples; labels and samples are in order already.
   public init(name: String, kind: Kind, labels: [(name: String, value: String)], samples: [Sample]) {
     self.name = name
     self.kind = kind

@@ -13,6 +13,7 @@ public final class AlertStore: Sendable {
     public var rule: String
     public var body: String
 
+    /// An alert of the rule with the key `rule`, as the caller encodes it.
     public init(rule: String, body: String) {
       self.rule = rule
       self.body = body
@@ -45,6 +46,7 @@ public final class AlertStore: Sendable {
     public var doneEvents: [Int64] = []
     public var notes: [String: String] = [:]
 
+    /// A transaction that changes nothing.
     public init() {}
   }
 

@@ -16,6 +16,7 @@ public struct CheckpointStore {
     public var record: UInt64
     public var bytes: [UInt8]
 
+    /// The state called `name` as of `record`.
     public init(name: String, record: UInt64, bytes: [UInt8]) {
       self.name = name
       self.record = record

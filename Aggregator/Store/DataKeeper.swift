@@ -29,6 +29,7 @@ public final class DataKeeper: Sendable {
     /// How long gap records are kept, milliseconds.
     public var gapsKeptMilliseconds: Int64 = 400 * 86_400_000
 
+    /// The defaults, with at most `journalBytesMax` bytes of journal that nobody needs.
     public init(journalBytesMax: Int64) {
       self.journalBytesMax = journalBytesMax
     }
@@ -43,6 +44,7 @@ public final class DataKeeper: Sendable {
     /// The shard's state, and the record as of which it is; `nil` when none could be taken.
     public var checkpoint: (record: UInt64, bytes: [UInt8])?
 
+    /// Of one shard, as of one moment.
     public init(committed: UInt64, segments: [LogWriter.Segment], checkpoint: (record: UInt64, bytes: [UInt8])?) {
       self.committed = committed
       self.segments = segments

@@ -21,6 +21,7 @@ public struct DataVerification: Sendable {
     /// What is damaged; empty when it is sound.
     public var problems: [String]
 
+    /// What was found in one part; without problems it is sound.
     public init(name: String, read: String, problems: [String] = []) {
       self.name = name
       self.read = read
@@ -45,6 +46,7 @@ public struct DataVerification: Sendable {
 
   private let directory: String
 
+  /// Prepares to look at `directory`, which no aggregator may have open.
   public init(directory: String) throws(Refusal) {
     let attributes = try? FileManager.default.attributesOfItem(atPath: directory)
     guard attributes?[.type] as? FileAttributeType == .typeDirectory else {

@@ -23,9 +23,12 @@ public struct RuleSource: SeriesSource {
     guard let others else { return self }
     return RuleSource(
       live: live, written: written,
-      others: HeldInstant(rules, at: time, of: others) { name in
-        live.canHold(name: name) || written.canHold(name: name) || Self.alertNames.contains(name)
-      })
+      others: HeldInstant(rules, at: time, of: others, isElsewhere: isInMemory))
+  }
+
+  /// Whether the rollups in memory or what rules write have the name, so that nobody else is asked for it.
+  private func isInMemory(_ name: String) -> Bool {
+    live.canHold(name: name) || written.canHold(name: name) || Self.alertNames.contains(name)
   }
 
   public func visitSeries(_ selection: SeriesSelection, _ visit: (LabelSet, SampleBuffer) throws -> Void) throws {
@@ -36,11 +39,7 @@ public struct RuleSource: SeriesSource {
       if wanted.allSatisfy({ Self.alertNames.contains($0) || written.canHold(name: $0) }) {
         return try written.visitSeries(selection, visit)
       }
-      if let others, !wanted.contains(where: { live.canHold(name: $0) || written.canHold(name: $0) }),
-        Self.alertNames.isDisjoint(with: wanted)
-      {
-        return try others.visitSeries(selection, visit)
-      }
+      if let others, !wanted.contains(where: isInMemory) { return try others.visitSeries(selection, visit) }
     }
     var found: [(labels: LabelSet, samples: SampleBuffer)] = []
     var seen: Set<LabelSet> = []
