@@ -19,16 +19,18 @@ enum Scripts {
   static let failing = files(in: "AlertScripts/failing")
   static let broken = files(in: "AlertScripts/broken")
 
-  /// Runs promtool; its exit status.
-  static func promtoolStatus(_ arguments: [String]) throws -> Int32 {
+  /// Runs promtool; its exit status and what it printed.
+  static func promtool(_ arguments: [String]) throws -> (status: Int32, output: String) {
     let process = Process()
+    let pipe = Pipe()
     process.executableURL = URL(fileURLWithPath: promtool)
     process.arguments = arguments
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
+    process.standardOutput = pipe
+    process.standardError = pipe
     try process.run()
+    let output = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
-    return process.terminationStatus
+    return (process.terminationStatus, output)
   }
 }
 
@@ -91,7 +93,8 @@ struct ScriptTests {
       + Scripts.broken.map { ("check", $0, Int32(1)) })
   func promtoolAgrees(verb: String, script: String, status: Int32) throws {
     let path = Scripts.root.appendingPathComponent(script).path
-    #expect(try Scripts.promtoolStatus([verb, "rules", path]) == status)
+    let answer = try Scripts.promtool([verb, "rules", path])
+    #expect(answer.status == status, "\(answer.output.prefix(4000))")
   }
 
   @Test("every shipped alert says what it is, what to do and how bad it is, and is in a script")
