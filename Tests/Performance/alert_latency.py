@@ -8,6 +8,7 @@ that answers as Alertmanager does, and a real Alertmanager with a webhook behind
 import argparse
 import json
 import random
+import resource
 import shutil
 import signal
 import statistics
@@ -16,13 +17,30 @@ import sys
 import threading
 import time
 import urllib.request
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nation_fleet
 from machine import free_port, processor_seconds
 
-NODE_GPUS = 8
+# Each simulated agent takes two descriptors: its socket and its connection.
+NODES_PER_SIMULATOR = 8_500
+
+
+# A B200 at 60 % of the way from idle to its limit draws 1,214 W with its share of the node, and 1,457 W after the step.
+THRESHOLD_WATTS = 1_335
+
+
+@dataclass(frozen=True)
+class Run:
+    """One table line of ours; `core`: the only core that the aggregator may use."""
+
+    nodes: int
+    node_gpus: int
+    interval: str
+    trials: int
+    core: int | None
 
 
 def percentile(values, share):
@@ -147,51 +165,71 @@ def measure(receiver, breaches):
     return door, behind, missed
 
 
-def bongsu(options, folder, nodes, interval, trials):
+def write_scenario(path, steps):
+    """All nodes at the same share of their power, and one factory that steps up and down again."""
+    events = ["  - at 0s: all ramp to 60 % over 1 s"]
+    for up, down in steps:
+        events += [f"  - at {up}s: factory naver power +20 %", f"  - at {down}s: factory naver power +0.001 %"]
+    path.write_text(
+        "version: 1\nname: steps\nabout: one factory steps up and down\njobs:\n"
+        "  - {factory: \"*\", inference: 100 %, job_nodes: 1}\nevents:\n" + "\n".join(events) + "\n")
+
+
+def start_simulators(options, programs, folder, ingest, interval, steps):
+    """Starts one for each part of the fleet, that of the stepping factory last; they, and when its clock began."""
+    write_scenario(folder / "still.yaml", [])
+    write_scenario(folder / "steps.yaml", steps)
+    seconds = int(steps[-1][1]) + 4
+    load, began = [], None
+    for part in sorted((folder / "fleet").glob("part-*.yaml"), reverse=True):
+        steps_here = part.stem == "part-1"
+        load.append(programs.start(f"fleet-{part.stem}", [
+            f"{options.bin}/bongsu-fleet", "--fleet", str(part), "--aggregator", f"127.0.0.1:{ingest}", "--scenario",
+            f"{folder}/{'steps' if steps_here else 'still'}.yaml", "--interval", interval, "--duration", str(seconds),
+            "--grace", "5", "--format", "json"], stderr=subprocess.PIPE))
+        # It says how many it simulates at the instant at which its clock begins.
+        for line in load[-1].stderr:
+            if b"simulating" in line:
+                began = time.time()
+                break
+        else:
+            raise SystemExit(f"alert-latency: the simulator of {part} did not start; see {folder}")
+        threading.Thread(target=load[-1].stderr.read, daemon=True).start()
+    return load, began
+
+
+def bongsu(options, folder, run):
     programs, receiver = Programs(folder), Receiver()
     try:
-        nation_fleet.main(nodes, 1, Path(f"{folder}/fleet"))
+        nation_fleet.write_factories(run.nodes, NODES_PER_SIMULATOR, folder / "fleet", run.node_gpus)
         fleet = f"{folder}/fleet/all.yaml"
         # So that everybody has joined and reported for a while.
-        first = 4 + nodes / 125
-        steps = instants(trials, first, options.seed)
-        lines = ["  - at 0s: all ramp to 60 % over 1 s"]
-        for up, down in steps:
-            lines += [f"  - at {up}s: factory naver power +20 %", f"  - at {down}s: factory naver power +0.001 %"]
-        Path(f"{folder}/scenario.yaml").write_text(
-            "version: 1\nname: steps\nabout: one factory steps up and down\njobs:\n"
-            "  - {factory: \"*\", inference: 100 %, job_nodes: 1}\nevents:\n" + "\n".join(lines) + "\n")
+        steps = instants(run.trials, 4 + run.nodes / 125, options.seed)
+        threshold = nation_fleet.shares(run.nodes)[0] * run.node_gpus * THRESHOLD_WATTS
         Path(f"{folder}/rules.yaml").write_text(
-            f"groups:\n  - name: steps\n    interval: {interval}\n    rules:\n      - alert: Step\n"
-            # Between the power before and after the step, of this many nodes at 60 % of their span.
-            f"        expr: factory:bongsu_power_total_watts:sum{{factory=\"naver\"}} > {options.threshold(nodes)}\n")
+            f"groups:\n  - name: steps\n    interval: {run.interval}\n    rules:\n      - alert: Step\n"
+            f"        expr: factory:bongsu_power_total_watts:sum{{factory=\"naver\"}} > {threshold}\n")
         real = programs.alertmanager(receiver)
         ingest, http = free_port(), free_port()
         words = [
             f"{options.bin}/bongsu-aggregator", "--fleet", fleet, "--data", f"{folder}/data", "--listen",
             f"127.0.0.1:{ingest}", "--http", f"127.0.0.1:{http}", "--rules", f"{folder}/rules.yaml", "--alertmanager",
             f"http://127.0.0.1:{receiver.port}"]
-        if interval == "100ms":
+        if run.interval == "100ms":
             words += ["--rollup-interval", "100"]
         if real:
             words += ["--alertmanager", f"http://127.0.0.1:{real}"]
+        if run.core is not None:
+            words = ["taskset", "--cpu-list", str(run.core)] + words
         aggregator = programs.start("aggregator", words)
         programs.ready(f"http://127.0.0.1:{http}/-/ready")
-        load = programs.start("fleet", [
-            f"{options.bin}/bongsu-fleet", "--fleet", fleet, "--aggregator", f"127.0.0.1:{ingest}", "--scenario",
-            f"{folder}/scenario.yaml", "--interval", interval, "--duration", str(int(steps[-1][1]) + 4), "--grace", "5",
-            "--format", "json"], stderr=subprocess.PIPE)
-        # It says how many it simulates at the instant at which its clock begins.
-        for line in load.stderr:
-            if b"simulating" in line:
-                began = time.time()
-                break
-        else:
-            raise SystemExit(f"alert-latency: the simulator did not start; see {folder}")
-        threading.Thread(target=load.stderr.read, daemon=True).start()
-        before = processor_seconds(aggregator.pid)
-        load.wait()
-        cores = (processor_seconds(aggregator.pid) - before) / (time.time() - began)
+        load, began = start_simulators(options, programs, folder, ingest, run.interval, steps)
+        # The start of so many takes more than what is measured.
+        time.sleep(max(0, began + steps[0][0] - time.time()))
+        before, at = processor_seconds(aggregator.pid), time.time()
+        for simulator in load:
+            simulator.wait()
+        cores = (processor_seconds(aggregator.pid) - before) / (time.time() - at)
         return (*measure(receiver, [began + up for up, _ in steps]), cores)
     finally:
         programs.end()
@@ -266,24 +304,26 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--nodes", type=int, default=3250)
+    parser.add_argument("--node-gpus", type=int, default=nation_fleet.NODE_GPUS)
     parser.add_argument("--fast-nodes", type=int, default=250)
+    parser.add_argument("--core", type=int)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    # A B200 node at 60 % of the way from idle to its limit: 9.71 kW with what is beside the GPUs; 11.66 kW after the step.
-    options.threshold = lambda nodes: round(nation_fleet.shares(nodes)[0] * 10_700)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     print(f"{'ms from the breach':<44}{'trials':>7}{'missed':>7}{'at Alertmanager':>24}{'behind it':>24}")
     print(f"{'':<58}{'median':>8}{'p99':>8}{'max':>8}{'median':>8}{'p99':>8}{'max':>8}{'cores':>8}")
     failed = 0
-    for name, nodes, interval in (
-        (f"bongsu, {options.nodes * NODE_GPUS:,} GPUs at 1 s", options.nodes, "1s"),
-        (f"bongsu, {options.fast_nodes * NODE_GPUS:,} GPUs at 100 ms", options.fast_nodes, "100ms"),
-    ):
-        folder = Path(options.work) / interval
+    runs = [Run(options.nodes, options.node_gpus, "1s", options.trials, options.core)]
+    if options.fast_nodes:
+        runs.append(Run(options.fast_nodes, nation_fleet.NODE_GPUS, "100ms", options.trials, None))
+    for run in runs:
+        folder = Path(options.work) / run.interval
         folder.mkdir(parents=True)
-        result = bongsu(options, folder, nodes, interval, options.trials)
+        result = bongsu(options, folder, run)
         # A machine that is busy with other things may hold one up; the table says how many.
         failed += result[2] == options.trials
-        line(name, *result)
+        line(f"bongsu, {run.nodes * run.node_gpus:,} GPUs at {run.interval}", *result)
     if shutil.which("prometheus"):
         folder = Path(options.work) / "prometheus"
         folder.mkdir(parents=True)

@@ -5,6 +5,7 @@ Called by runs/query, which builds the programs.
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -18,8 +19,9 @@ import nation_fleet
 from machine import free_port, processor_seconds
 
 POWER = "bongsu_gpu_power_watts"
-# Above this the history is not exported and peers are left out.
-EXPORTED_NODES_MAX = 500
+# Above this peers get the last seconds only, since the whole export would take hours, and are asked for the latest values.
+EXPORTED_GPUS_MAX = 4_000
+EXPORTED_SECONDS = 3
 NODES_PER_SIMULATOR = 8_500
 
 
@@ -55,7 +57,8 @@ class Server:
 
 
 def start_aggregator(options, work):
-    nation_fleet.main(options.nodes, -(-options.nodes // NODES_PER_SIMULATOR), work / "fleet")
+    nation_fleet.main(options.nodes, -(-options.nodes // NODES_PER_SIMULATOR), work / "fleet",
+                      options.node_gpus)
     ingest, http = free_port(), free_port()
     aggregator = Server(
         "the aggregator",
@@ -66,7 +69,8 @@ def start_aggregator(options, work):
     for plan in sorted((work / "fleet").glob("part-*.yaml")):
         with open(work / f"{plan.stem}.log", "w") as log:
             fleets.append(subprocess.Popen(
-                [f"{options.bin}/bongsu-fleet", "--fleet", str(plan), "--aggregator", f"127.0.0.1:{ingest}"],
+                [f"{options.bin}/bongsu-fleet", "--fleet", str(plan), "--aggregator", f"127.0.0.1:{ingest}", "--interval",
+                 options.interval],
                 stdout=log, stderr=subprocess.STDOUT))
     return aggregator, fleets
 
@@ -143,7 +147,7 @@ def questions(options, last):
             "q4", "/api/v1/query_range",
             {"query": f"factory:{POWER}:sum", "start": last - options.seconds, "end": last,
              "step": 60 if options.seconds >= 3600 else 5}, is_shared=False)]
-    if options.nodes <= EXPORTED_NODES_MAX:
+    if options.gpus <= EXPORTED_GPUS_MAX:
         found[1:1] = [
             Question("q1p", "/api/v1/query", {"query": by_factory, "time": last}),
             Question("q2", "/api/v1/query_range", {"query": by_factory} | span),
@@ -204,25 +208,30 @@ def timed(server, path, parameters):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name, kind in (("bin", str), ("work", Path), ("nodes", int), ("seconds", int), ("rounds", int)):
+    for name, kind in (("bin", str), ("work", Path), ("nodes", int), ("node-gpus", int), ("seconds", int),
+                       ("rounds", int), ("interval", str)):
         parser.add_argument(f"--{name}", type=kind, required=True)
     options = parser.parse_args()
+    options.gpus = options.nodes * options.node_gpus
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     work = options.work.resolve()
     began = int(time.time()) - 1
     aggregator, fleets = start_aggregator(options, work)
     peers = []
     try:
         deadline = time.monotonic() + 60 + options.nodes / 50
-        while series_count(aggregator) < options.nodes * 8:
+        while series_count(aggregator) < options.gpus:
             if time.monotonic() > deadline:
-                sys.exit(f"ops/bench query: {series_count(aggregator)} of {options.nodes * 8} GPUs report")
+                sys.exit(f"ops/bench query: {series_count(aggregator)} of {options.gpus} GPUs report")
             time.sleep(1)
         time.sleep(options.seconds)
         last = int(time.time()) - 3
-        print(f"{series_count(aggregator, last)} series of {POWER}, {options.seconds} s at 1 Hz")
-        if options.nodes <= EXPORTED_NODES_MAX:
-            # Ingest goes on while we are asked, as in life; peers rest.
-            peers = start_peers(options, work, began, last, aggregator)
+        print(f"{series_count(aggregator, last)} series of {POWER}, {options.seconds} s, one row each {options.interval}")
+        if options.gpus > EXPORTED_GPUS_MAX:
+            began = last - EXPORTED_SECONDS
+        # Ingest goes on while we are asked, as in life; peers rest.
+        peers = start_peers(options, work, began, last, aggregator)
         measure([aggregator] + peers, questions(options, last), options.rounds)
     finally:
         for fleet in fleets:
