@@ -57,8 +57,8 @@ final class EvaluationRun {
   }
 
   /// Counts a series read with its samples, and ends the query when a limit is reached.
-  func touch(samples: Int) throws(QueryError) {
-    seriesTouched += 1
+  func touch(samples: Int, series: Int = 1) throws(QueryError) {
+    seriesTouched += series
     guard seriesTouched <= options.seriesMax else {
       throw .tooLarge("query touches more than \(options.seriesMax) series; select fewer with matchers")
     }

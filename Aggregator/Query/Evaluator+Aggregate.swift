@@ -15,7 +15,30 @@ extension Evaluator {
   private func streamReduction(_ aggregate: AggregateExpression, _ grouping: LabelGrouping, _ emit: Emit) throws {
     var groups = GroupIndex(grouping)
     var reduction = Reduction(operation: aggregate.operation, steps: grid.count)
-    try stream(aggregate.expression) { labels, row in
+    if grid.count == 1, case .selector(let selector) = aggregate.expression.unwrapped {
+      // The newest values, which the source may have side by side.
+      try visitFamilies(of: selector, isTakenWhole: grouping.isConstant) { labels, values in
+        let (group, isNew) = groups.findOrInsert(labels)
+        if isNew {
+          try run.hold(samples: 1)
+          reduction.addGroup()
+        }
+        reduction.add(each: values, to: group)
+      }
+    } else {
+      try reduce(aggregate.expression, &groups, &reduction)
+    }
+    var row = Array(repeating: Double.absent, count: grid.count)
+    for group in 0..<groups.count {
+      reduction.result(of: group, into: &row)
+      try emit(grouping.chosen(from: groups.representatives[group]), &row)
+    }
+  }
+
+  private func reduce(
+    _ expression: Expression, _ groups: inout GroupIndex, _ reduction: inout Reduction
+  ) throws {
+    try stream(expression) { labels, row in
       if row.isAllAbsent { return }
       let (group, isNew) = groups.findOrInsert(labels)
       if isNew {
@@ -23,11 +46,6 @@ extension Evaluator {
         reduction.addGroup()
       }
       reduction.add(row, to: group)
-    }
-    var row = Array(repeating: Double.absent, count: grid.count)
-    for group in 0..<groups.count {
-      reduction.result(of: group, into: &row)
-      try emit(grouping.chosen(from: groups.representatives[group]), &row)
     }
   }
 
@@ -142,7 +160,8 @@ private struct Reduction {
   }
 
   mutating func addGroup() {
-    values.append(contentsOf: repeatElement(0, count: steps))
+    // To negative zero any number can be added without being changed, negative zero included.
+    values.append(contentsOf: repeatElement(operation == .sum ? -0.0 : 0, count: steps))
     counts.append(contentsOf: repeatElement(0, count: steps))
     if operation == .avg || operation == .stddev || operation == .stdvar {
       means.append(contentsOf: repeatElement(0, count: steps))
@@ -151,28 +170,43 @@ private struct Reduction {
 
   mutating func add(_ row: [Double], to group: Int) {
     let base = group * steps
+    if operation == .sum { return addToSum(row, base) }
+    for step in 0..<steps where !row[step].isAbsent { add(row[step], at: base + step) }
+  }
+
+  /// The most usual one by itself: no question is asked in the loop.
+  private mutating func addToSum(_ row: [Double], _ base: Int) {
     for step in 0..<steps where !row[step].isAbsent {
-      let value = row[step]
-      let cell = base + step
-      let isFirst = counts[cell] == 0
-      counts[cell] += 1
-      switch operation {
-      case .sum: values[cell] = isFirst ? value : values[cell] + value
-      case .min: if isFirst || values[cell] > value || values[cell].isNaN { values[cell] = value }
-      case .max: if isFirst || values[cell] < value || values[cell].isNaN { values[cell] = value }
-      case .avg: addToMean(value, cell, isFirst)
-      case .stddev, .stdvar:
-        if isFirst {
-          means[cell] = value
-          // One value deviates by nothing, but infinity and NaN do by NaN.
-          values[cell] = 0
-        } else {
-          let delta = value - means[cell]
-          means[cell] += delta / counts[cell]
-          values[cell] += delta * (value - means[cell])
-        }
-      default: break
+      values[base + step] += row[step]
+      counts[base + step] += 1
+    }
+  }
+
+  /// Adds values of one step, all present. Precondition: there is one step.
+  mutating func add(each values: [Double], to group: Int) {
+    for value in values { add(value, at: group) }
+  }
+
+  @inline(__always)
+  private mutating func add(_ value: Double, at cell: Int) {
+    let isFirst = counts[cell] == 0
+    counts[cell] += 1
+    switch operation {
+    case .sum: values[cell] += value
+    case .min: if isFirst || values[cell] > value || values[cell].isNaN { values[cell] = value }
+    case .max: if isFirst || values[cell] < value || values[cell].isNaN { values[cell] = value }
+    case .avg: addToMean(value, cell, isFirst)
+    case .stddev, .stdvar:
+      if isFirst {
+        means[cell] = value
+        // One value deviates by nothing, but infinity and NaN do by NaN.
+        values[cell] = 0
+      } else {
+        let delta = value - means[cell]
+        means[cell] += delta / counts[cell]
+        values[cell] += delta * (value - means[cell])
       }
+    default: break
     }
   }
 

@@ -68,7 +68,10 @@ extension Evaluator {
       for index in 1..<values.count where values[index] < values[index - 1] { resets.append(index) }
     }
     var window = SampleWindow(timestamps: timestamps, values: samples.values, resets: resets)
-    sliding?.begin(window.values)
+    if sliding != nil {
+      sliding?.begin(window.values)
+      try run.read(samples: grid.count)
+    }
     for step in 0..<grid.count {
       window.end = placement.end(atStep: step, of: grid)
       window.start = window.end &- placement.rangeMilliseconds
@@ -80,7 +83,6 @@ extension Evaluator {
         continue
       }
       if let value = sliding?.value(window.lower, window.upper) {
-        try run.read(samples: 1)
         row[step] = value
         continue
       }

@@ -39,12 +39,7 @@ extension Evaluator {
     let lookback = run.options.lookbackMilliseconds - (run.options.opensRangesLeft ? 1 : 0)
     let fixed = fixedTime(selector.time)
     let first = fixed ?? grid.start - selector.time.offsetMilliseconds
-    let last = fixed ?? grid.time(grid.count - 1) - selector.time.offsetMilliseconds
-    var selection = SeriesSelection(
-      matchers: selector.matchers, startMilliseconds: first &- lookback, endMilliseconds: last,
-      stepMilliseconds: grid.count > 1 ? grid.step : 0)
-    selection.lookbackMilliseconds = lookback
-    selection.annotations = run.options.annotations
+    let selection = selection(of: selector)
     var row = Array(repeating: Double.absent, count: grid.count)
     let rowCount = row.count
     // `timestamp(x @ t offset d)` of Prometheus 2.42 reads what `x @ t offset d` reads, but looks back from `t`.
@@ -65,6 +60,46 @@ extension Evaluator {
         }
       }
       try emit(labels, &row)
+    }
+  }
+
+  /// What an instant selector reads.
+  private func selection(of selector: VectorSelector) -> SeriesSelection {
+    let lookback = run.options.lookbackMilliseconds - (run.options.opensRangesLeft ? 1 : 0)
+    let fixed = fixedTime(selector.time)
+    let first = fixed ?? grid.start - selector.time.offsetMilliseconds
+    let last = fixed ?? grid.time(grid.count - 1) - selector.time.offsetMilliseconds
+    var selection = SeriesSelection(
+      matchers: selector.matchers, startMilliseconds: first &- lookback, endMilliseconds: last,
+      stepMilliseconds: grid.count > 1 ? grid.step : 0)
+    selection.lookbackMilliseconds = lookback
+    selection.annotations = run.options.annotations
+    return selection
+  }
+
+  /// Takes the values of an instant selector at one instant, families of series at once where `isTakenWhole` says so.
+  ///
+  /// - Precondition: the grid has one instant.
+  func visitFamilies(
+    of selector: VectorSelector, isTakenWhole: @escaping (LabelFamily) -> Bool,
+    _ visit: @escaping (LabelSet, [Double]) throws -> Void
+  ) throws {
+    precondition(grid.count == 1, "\(grid.count) instants")
+    let run = run
+    let families = FamilyVisit(isTakenWhole: isTakenWhole) { labels, values in
+      try run.touch(samples: values.count, series: values.count)
+      try visit(labels, values)
+    }
+    let selection = selection(of: selector)
+    var one = [Double.absent]
+    try run.source.visitFamilies(selection, families) { labels, samples in
+      try run.touch(samples: samples.count)
+      let end = samples.timestamps.lastIndex { $0 <= selection.endMilliseconds }
+      guard let end, samples.timestamps[end] >= selection.startMilliseconds, !samples.values[end].isAbsent else {
+        return
+      }
+      one[0] = samples.values[end]
+      try visit(labels, one)
     }
   }
 

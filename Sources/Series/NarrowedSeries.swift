@@ -17,6 +17,14 @@ public struct NarrowedSeries: SeriesSource {
     try base.visitSeries(selection, visit)
   }
 
+  public func visitFamilies(
+    _ selection: SeriesSelection, _ families: FamilyVisit, _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws {
+    var selection = selection
+    selection.matchers += matchers
+    try base.visitFamilies(selection, families, visit)
+  }
+
   public func labelSets(
     matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
   ) throws -> [LabelSet] {

@@ -23,6 +23,16 @@ public struct SampleBuffer: Sendable {
 
   public init() {}
 
+  /// Samples that are there already. Several buffers may share the memory of one array of timestamps.
+  ///
+  /// - Precondition: as many values as timestamps, and (checked in debug builds) timestamps strictly ascending.
+  public init(timestamps: [Int64], values: [Double]) {
+    precondition(timestamps.count == values.count, "\(timestamps.count) timestamps of \(values.count) values")
+    assert(zip(timestamps, timestamps.dropFirst()).allSatisfy { $0 < $1 }, "samples must be in order of time")
+    self.timestamps = timestamps
+    self.values = values
+  }
+
   /// How many samples there are.
   public var count: Int { timestamps.count }
   /// Whether there is no sample.

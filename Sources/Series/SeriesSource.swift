@@ -45,6 +45,14 @@ public protocol SeriesSource: Sendable {
   /// which is how limits and cancellation work.
   func visitSeries(_ selection: SeriesSelection, _ visit: (LabelSet, SampleBuffer) throws -> Void) throws
 
+  /// Visits what ``visitSeries(_:_:)`` visits, for a selection of the newest samples; several series of one family may be
+  /// handed over at once, where whoever asks has no need to tell them apart.
+  ///
+  /// A source that knows no families visits series one by one.
+  func visitFamilies(
+    _ selection: SeriesSelection, _ families: FamilyVisit, _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws
+
   /// Label sets with a sample in the range that match any of the selections, unsorted, each once.
   /// An empty list of selections stands for all series.
   func labelSets(
@@ -65,7 +73,25 @@ public protocol SeriesSource: Sendable {
   ) throws -> [String]
 }
 
+/// How series of one family are taken at once.
+public struct FamilyVisit {
+  /// Whether the members of a family need not be told apart.
+  public let isTakenWhole: (LabelFamily) -> Bool
+  /// Takes the newest values of some members, in their order, none of them a stale marker, and the labels of any one of
+  /// them. The array is valid during the call only.
+  public let visit: (LabelSet, [Double]) throws -> Void
+
+  public init(isTakenWhole: @escaping (LabelFamily) -> Bool, visit: @escaping (LabelSet, [Double]) throws -> Void) {
+    self.isTakenWhole = isTakenWhole
+    self.visit = visit
+  }
+}
+
 extension SeriesSource {
+  public func visitFamilies(
+    _ selection: SeriesSelection, _ families: FamilyVisit, _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws { try visitSeries(selection, visit) }
+
   public func labelNames(
     matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
   ) throws -> [String] {

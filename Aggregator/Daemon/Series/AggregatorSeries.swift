@@ -18,6 +18,14 @@ struct AggregatorSeries: SeriesSource {
     for (labels, samples) in found.sorted(by: { $0.0 < $1.0 }) { try visit(labels, samples) }
   }
 
+  func visitFamilies(
+    _ selection: SeriesSelection, _ families: FamilyVisit, _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws {
+    guard selection.wantsNewestOnly, !selection.isSorted else { return try visitSeries(selection, visit) }
+    let filter = SeriesFilter(selection.matchers)
+    for part in parts(filter) { try part.visit(selection, filter, families: families, visit) }
+  }
+
   func labelSets(
     matchingAnyOf selections: [[LabelMatcher]], from startMilliseconds: Int64, through endMilliseconds: Int64
   ) throws -> [LabelSet] {

@@ -14,13 +14,18 @@ struct DeviceSeries: SeriesPart {
 
   func visit(
     _ selection: SeriesSelection, _ filter: SeriesFilter, _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws { try self.visit(selection, filter, families: nil, visit) }
+
+  func visit(
+    _ selection: SeriesSelection, _ filter: SeriesFilter, families: FamilyVisit?,
+    _ visit: (LabelSet, SampleBuffer) throws -> Void
   ) throws {
     guard selection.wantsNewestOnly else {
       // A series lives three intervals at most behind its last tick, so an instant selector looks no further back.
       let spare = max(0, selection.lookbackMilliseconds - 3 * live.intervalMillisecondsMax)
       return try stored.visit(selection, filter, from: selection.startMilliseconds + spare, visit)
     }
-    let ahead = try live.visit(selection, filter, visit)
+    let ahead = try live.visit(selection, filter, families: families, visit)
     guard !ahead.nodes.isEmpty else { return }
     let reach = 3 * Int64(ahead.intervalMillisecondsMax)
     let start = max(selection.startMilliseconds, selection.endMilliseconds - reach)

@@ -15,6 +15,8 @@ final class LiveNodeLabels: Sendable {
   /// The ticks for which the allocation holds: `from` ≤ tick < `until`.
   let from: Tick
   let until: Tick
+  /// The family of all its sets.
+  let family: LabelFamily
   /// Labels without metric name, per scope and device in the order of the layout.
   private let sets: [[LabelSet]]
 
@@ -30,6 +32,7 @@ final class LiveNodeLabels: Sendable {
     let allocation = place?.allocation
     // Made once for all devices: a nation has 300,000 of them.
     let family = LabelFamily(differing: SeriesLabels.ofDevices)
+    self.family = family
     let shared = labels.shared(of: id, allocation).map { Label(name: $0.name, value: $0.value) }
     sets = DeviceScope.allCases.map { scope in
       layout.devices(in: scope).map { device in

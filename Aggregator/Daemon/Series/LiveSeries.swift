@@ -45,14 +45,20 @@ struct LiveSeries: Sendable {
   }
 
   /// Visits matching series, and names the nodes that it cannot speak for.
+  ///
+  /// - Parameter families: takes the devices of a node at once, for a selection of the newest samples. Their labels, which
+  ///   lie all over the memory, are then not touched.
   @discardableResult
   func visit(
-    _ selection: SeriesSelection, _ filter: SeriesFilter, _ visit: (LabelSet, SampleBuffer) throws -> Void
+    _ selection: SeriesSelection, _ filter: SeriesFilter, families: FamilyVisit? = nil,
+    _ visit: (LabelSet, SampleBuffer) throws -> Void
   ) throws -> Ahead {
     var ahead = Ahead()
     var nodes = LiveNodeFilter(filter, tree)
     var buffer = SampleBuffer()
     let wantsDevices = !nodes.device.isEmpty
+    let families = selection.wantsNewestOnly && !wantsDevices ? families : nil
+    var whole: [Double] = []
     let through = min(selection.endMilliseconds, BongsuModel.Limits.tickRange.upperBound.unixMilliseconds)
     try forEachRow(&nodes, columns(filter), through: Tick(unixMilliseconds: through)) { nodes, labels, row, values in
       let tick = row.tick.unixMilliseconds
@@ -74,6 +80,15 @@ struct LiveSeries: Sendable {
         let first = next
         next += devices.count
         guard row.column >= 0 || nodes.includes(metric) else { continue }
+        if let families, let one = devices.first, families.isTakenWhole(labels.family) {
+          whole.removeAll(keepingCapacity: true)
+          for device in devices.indices {
+            guard let reading = SampleValue(bits: values[first + device]).reading else { continue }
+            whole.append(metric.unit.exposed(reading))
+          }
+          if !whole.isEmpty { try families.visit(one.named(metric.name), whole) }
+          continue
+        }
         for device in devices.indices {
           guard let reading = SampleValue(bits: values[first + device]).reading else { continue }
           if wantsDevices, !nodes.includes(device: devices[device]) { continue }

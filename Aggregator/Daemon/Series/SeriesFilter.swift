@@ -47,6 +47,12 @@ protocol SeriesPart: Sendable {
     _ selection: SeriesSelection, _ filter: SeriesFilter, _ visit: (LabelSet, SampleBuffer) throws -> Void
   ) throws
 
+  /// The same for the newest samples; several series of one family may be handed over at once.
+  func visit(
+    _ selection: SeriesSelection, _ filter: SeriesFilter, families: FamilyVisit?,
+    _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws
+
   /// Visits the label sets of matching series with a sample in the span.
   func visitLabelSets(_ filter: SeriesFilter, _ span: TimeSpan, _ visit: (LabelSet) throws -> Void) throws
 
@@ -58,6 +64,11 @@ protocol SeriesPart: Sendable {
 }
 
 extension SeriesPart {
+  func visit(
+    _ selection: SeriesSelection, _ filter: SeriesFilter, families: FamilyVisit?,
+    _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws { try self.visit(selection, filter, visit) }
+
   func addLabelNames(_ filter: SeriesFilter, _ span: TimeSpan, to names: inout Set<String>) throws {
     try visitLabelSets(filter, span) { labels in
       if !labels.metricName.isEmpty { names.insert(Label.metricName) }
