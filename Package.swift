@@ -251,7 +251,7 @@ let package = Package(
         "BongsuQuery", "BongsuSeries", "BongsuTestKit", "QueryOracle",
       ]),
     module("QueryOracle", "Tests/Support/QueryOracle", ["BongsuQuery", "BongsuSeries", "BongsuTestKit"]),
-    tests("QueryTests", ["BongsuQuery", "BongsuSeries", "QueryOracle"]),
+    tests("QueryTests", ["BongsuQuery", "BongsuSeries", "BongsuTestKit", "QueryOracle"]),
     tests("AlertsTests", ["BongsuAlerts", "BongsuQuery", "BongsuSeries", logging]),
     tests("RollupTests", ["BongsuRollup", "BongsuFleet", "BongsuModel", "BongsuTestKit"]),
     tests("RingTests", ["BongsuRing", "BongsuTestKit"]),

@@ -3,9 +3,9 @@ import BongsuModel
 import BongsuTestKit
 import Testing
 
-/// Valid payloads, damaged. `BONGSU_FUZZ_COUNT` sets how many (20,000 when unset); run a million of them with
+/// Valid payloads, damaged. `BONGSU_FUZZ_INPUTS` sets how many (20,000 when unset); run a million of them with
 ///
-///     BONGSU_FUZZ_COUNT=1000000 ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --filter MutationFuzzTests
+///     BONGSU_FUZZ_INPUTS=1000000 ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --filter MutationFuzzTests
 @Suite("Damaged payloads")
 struct MutationFuzzTests {
   private struct Specimen {
@@ -16,7 +16,7 @@ struct MutationFuzzTests {
 
   @Test("a damaged payload is refused or decodes to readings within limits, and nothing beyond its rows is touched")
   func mutations() throws {
-    let count = environment("BONGSU_FUZZ_COUNT").flatMap(Int.init) ?? 20_000
+    let count = fuzzInputs ?? 20_000
     var random = SeededRandom(default: 0xF022)
     print("mutation fuzz: \(count) payloads, seed \(random.seed)")
     let specimens = try makeSpecimens(&random)

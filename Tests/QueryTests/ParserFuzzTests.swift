@@ -4,11 +4,13 @@ import Foundation
 import QueryOracle
 import Testing
 
+import let BongsuTestKit.fuzzInputs
+
 @Suite("Parser fuzzing")
 struct ParserFuzzTests {
   private static let seed = UInt64(ProcessInfo.processInfo.environment["BONGSU_SEED"] ?? "") ?? 91
   /// A million for the long run; a few thousand every time.
-  private static let inputs = Int(ProcessInfo.processInfo.environment["BONGSU_FUZZ_INPUTS"] ?? "") ?? 5000
+  private static let inputs = fuzzInputs ?? 5000
 
   private static let fragments = [
     "(", ")", "[", "]", "{", "}", ",", "+", "-", "^", "==", "=~", "!", "=", "by", "on", "ignoring", "group_left",

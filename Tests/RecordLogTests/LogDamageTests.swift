@@ -128,9 +128,11 @@ struct LogDamageTests {
     try fuzzOnce(seed: 31_000 &+ trial)
   }
 
-  @Test("one fuzz run of BONGSU_FUZZ inputs", .enabled(if: fuzzCount > 0, "set BONGSU_FUZZ to a count of inputs"))
+  @Test(
+    "a fuzz run of BONGSU_FUZZ_INPUTS inputs",
+    .enabled(if: fuzzInputs != nil, "set BONGSU_FUZZ_INPUTS to a count of inputs"))
   func longFuzz() throws {
-    for trial in 0..<UInt64(fuzzCount) { try fuzzOnce(seed: 100_000_000 &+ trial) }
+    for trial in 0..<UInt64(fuzzInputs ?? 0) { try fuzzOnce(seed: 100_000_000 &+ trial) }
   }
 
   private func fuzzOnce(seed: UInt64) throws {
@@ -193,6 +195,3 @@ struct LogDamageTests {
     return whole
   }
 }
-
-/// How many inputs the long fuzz run takes; none unless asked for.
-let fuzzCount = environment("BONGSU_FUZZ").flatMap { Int($0) } ?? 0

@@ -153,9 +153,11 @@ struct SpoolCrashTests {
   @Test("arbitrary bytes in the directory never keep the spool from opening", arguments: 0..<100)
   func fuzz(trial: UInt64) throws { try fuzzOnce(500 + trial) }
 
-  @Test("one fuzz run of BONGSU_FUZZ inputs", .enabled(if: fuzzCount > 0, "set BONGSU_FUZZ to a count of inputs"))
+  @Test(
+    "a fuzz run of BONGSU_FUZZ_INPUTS inputs",
+    .enabled(if: fuzzInputs != nil, "set BONGSU_FUZZ_INPUTS to a count of inputs"))
   func longFuzz() throws {
-    for trial in 0..<UInt64(fuzzCount) { try fuzzOnce(200_000_000 + trial) }
+    for trial in 0..<UInt64(fuzzInputs ?? 0) { try fuzzOnce(200_000_000 + trial) }
   }
 
   private func fuzzOnce(_ seed: UInt64) throws {
@@ -193,6 +195,3 @@ struct SpoolCrashTests {
     #expect(try spool.allRows()[104] == values(of: 104, width: 6, stream: 1), "seed \(seed)")
   }
 }
-
-/// How many inputs the long fuzz run takes; none unless asked for.
-let fuzzCount = environment("BONGSU_FUZZ").flatMap { Int($0) } ?? 0

@@ -70,9 +70,11 @@ struct CheckpointTests {
   @Test("arbitrary bytes are no checkpoint and never crash the reader", arguments: 0..<200)
   func fuzz(seed: UInt64) throws { try fuzzOnce(seed) }
 
-  @Test("one fuzz run of BONGSU_FUZZ inputs", .enabled(if: fuzzCount > 0, "set BONGSU_FUZZ to a count of inputs"))
+  @Test(
+    "a fuzz run of BONGSU_FUZZ_INPUTS inputs",
+    .enabled(if: fuzzInputs != nil, "set BONGSU_FUZZ_INPUTS to a count of inputs"))
   func longFuzz() throws {
-    for trial in 0..<UInt64(fuzzCount) { try fuzzOnce(300_000_000 + trial) }
+    for trial in 0..<UInt64(fuzzInputs ?? 0) { try fuzzOnce(300_000_000 + trial) }
   }
 
   private func fuzzOnce(_ seed: UInt64) throws {
@@ -102,6 +104,3 @@ struct CheckpointTests {
     #expect(reopened.blobs.isEmpty != reopened.damage.isEmpty || bytes.isEmpty || reopened.blobs.count <= 3)
   }
 }
-
-/// How many inputs the long fuzz run takes; none unless asked for.
-let fuzzCount = environment("BONGSU_FUZZ").flatMap { Int($0) } ?? 0

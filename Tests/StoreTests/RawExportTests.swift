@@ -163,13 +163,15 @@ struct RawExportTests {
       missing <= losses.undecodedRows + 11, "trial \(trial): \(missing) missing, \(losses.undecodedRows) undecoded")
   }
 
-  @Test("one fuzz run of BONGSU_FUZZ inputs", .enabled(if: fuzzCount > 0, "set BONGSU_FUZZ to a count of inputs"))
+  @Test(
+    "a fuzz run of BONGSU_FUZZ_INPUTS inputs",
+    .enabled(if: fuzzInputs != nil, "set BONGSU_FUZZ_INPUTS to a count of inputs"))
   func longFuzz() throws {
     let whole = SimulatedDisk(seed: 5)
     try fill(whole, nodes: 1, rows: 12)
     let name = try #require(try whole.names().first)
     let good = whole.bytes(named: name)
-    for trial in 0..<UInt64(fuzzCount) {
+    for trial in 0..<UInt64(fuzzInputs ?? 0) {
       var random = SeededRandom(seed: 400_000_000 + trial)
       var bytes = good
       for _ in 0..<Int.random(in: 1...4, using: &random) {

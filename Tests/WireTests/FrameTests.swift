@@ -133,12 +133,12 @@ struct FrameTests {
     #expect(throws: FrameError.malformedText(field: .detail)) { try decodeAny([0x23, 1, 0, 1, 1, 1, 0xFF]) }
   }
 
-  /// `BONGSU_FUZZ_ROUNDS=1000000 swift test --filter FrameTests/mutations` for a long run.
+  /// `BONGSU_FUZZ_INPUTS=1000000 swift test --filter FrameTests/mutations` for a long run.
   @Test("mutated frames of every type are decoded or refused, never more", arguments: FrameType.allCases)
   func mutations(type: FrameType) throws {
     var samples = FrameSamples(seed: random.seed &+ UInt64(type.rawValue))
     var refused = 0
-    let count = environment("BONGSU_FUZZ_ROUNDS").flatMap { Int($0) } ?? 4000
+    let count = fuzzInputs ?? 4000
     var bytes = samples.bytes(type)
     for round in 0..<count {
       if round % 50 == 0 { bytes = samples.bytes(type) }
