@@ -124,16 +124,18 @@ let package = Package(
       ]),
 
     // Aggregator: what runs in the middle.
+    module("BongsuThreads", "Aggregator/Threads"),
     module("BongsuRing", "Aggregator/Ring", ["CBongsuPlatform"]),
     module("BongsuRollup", "Aggregator/Rollup", ["BongsuFleet", "BongsuModel"]),
     module(
       "BongsuStore", "Aggregator/Store",
-      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuWire", grdb], exclude: ["FORMAT.md"]),
+      ["BongsuCodec", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuThreads", "BongsuWire", grdb],
+      exclude: ["FORMAT.md"]),
     module(
       "BongsuIngest", "Aggregator/Ingest",
       [
         "BongsuCodec", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuRecordLog", "BongsuRing", "BongsuRollup",
-        "BongsuTransport", "BongsuWire", "CBongsuPlatform",
+        "BongsuThreads", "BongsuTransport", "BongsuWire", "CBongsuPlatform",
       ]),
     module(
       "BongsuAdmission", "Aggregator/Admission",

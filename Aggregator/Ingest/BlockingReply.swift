@@ -1,3 +1,4 @@
+internal import BongsuThreads
 internal import Dispatch
 
 /// An answer that another thread waits for. One put, one wait.

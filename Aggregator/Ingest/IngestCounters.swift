@@ -1,4 +1,5 @@
 public import BongsuMetrics
+internal import BongsuThreads
 internal import BongsuTransport
 internal import BongsuWire
 internal import Glibc

@@ -2,6 +2,7 @@ public import BongsuFleet
 public import BongsuMetrics
 public import BongsuModel
 public import BongsuRollup
+internal import BongsuThreads
 public import BongsuTransport
 
 /// How the ingest core is set up.

@@ -1,6 +1,7 @@
 internal import BongsuMetrics
 internal import BongsuRecordLog
 internal import BongsuRing
+internal import BongsuThreads
 internal import Synchronization
 
 /// The thread that makes one shard's records durable: takes batches from the shard, writes each with one write and one

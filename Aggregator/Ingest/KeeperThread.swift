@@ -1,3 +1,4 @@
+internal import BongsuThreads
 internal import Synchronization
 
 /// The thread behind the journals: every half minute it has each shard write a checkpoint, hands all that to the

@@ -1,4 +1,5 @@
 internal import BongsuRing
+internal import BongsuThreads
 
 /// Questions to a shard, answered on its thread between two turns. The only way in for the control plane.
 ///

@@ -1,5 +1,6 @@
 public import BongsuModel
 public import BongsuRollup
+internal import BongsuThreads
 
 /// The ticks of the last minutes on every level, so that questions about now need no disk. Late rows are in them.
 ///

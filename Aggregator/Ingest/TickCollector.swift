@@ -1,6 +1,7 @@
 internal import BongsuFleet
 internal import BongsuModel
 public import BongsuRollup
+internal import BongsuThreads
 internal import Synchronization
 
 /// Puts the closed ticks of all shards together, keeps the recent ones for whoever asks, and tells who listens.

@@ -1,7 +1,7 @@
 public import BongsuModel
 public import BongsuRecordLog
+internal import BongsuThreads
 internal import Foundation
-internal import Synchronization
 
 /// Everything of a data directory that stands behind the journals: checkpoints, gap records and rollups, and with them the answer to
 /// how much of the journals has to stay.
@@ -62,7 +62,7 @@ public final class DataKeeper: Sendable {
   /// How it is kept.
   public let settings: Settings
   private let say: @Sendable (String) -> Void
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
 
   /// Opens what is in `directory`, or begins it. Of damaged files the sound rows are taken over into new ones, and what is
   /// lost comes out of journals and raw history as far as they reach.
@@ -107,7 +107,7 @@ public final class DataKeeper: Sendable {
         HistoryFollower(
           shard: shard, journal: PosixDisk(path: journal), history: history, tiers: tiers, segments: segments))
     }
-    state = Mutex(
+    state = ThreadLock(
       State(checkpoints: checkpoints, builders: builders, settled: [UInt64](repeating: 0, count: builders.count)))
   }
 

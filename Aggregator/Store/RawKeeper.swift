@@ -1,9 +1,9 @@
 internal import BongsuModel
 internal import BongsuRecordLog
+internal import BongsuThreads
 internal import Dispatch
 internal import Foundation
 internal import Glibc
-internal import Synchronization
 
 /// Keeps the raw history of a data directory: packs rows into chunks every few minutes, merges what late rows left in
 /// pieces, removes what is too old or too much. On a thread of its own with low priority, so that ingest goes first.
@@ -14,8 +14,8 @@ final class RawKeeper: @unchecked Sendable {
   let store: RawStore
   let writer: RawWriter
   private let settings: Settings
-  private let turn = Mutex(())
-  private let state = Mutex(State())
+  private let turn = ThreadLock(())
+  private let state = ThreadLock(State())
   private let bell = DispatchSemaphore(value: 0)
   private let say: @Sendable (String) -> Void
 

@@ -1,10 +1,10 @@
 internal import BongsuCodec
 internal import BongsuModel
 internal import BongsuRecordLog
+internal import BongsuThreads
 internal import BongsuWire
 internal import Foundation
 internal import GRDB
-internal import Synchronization
 
 /// The raw rows of all nodes within one hour, in one SQLite file.
 ///
@@ -36,7 +36,7 @@ final class RawPartition: Sendable {
   let start: Tick
   let path: String
   private let database: StoreDatabase
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
 
   private struct State {
     /// By shard and group of nodes.
@@ -68,7 +68,7 @@ final class RawPartition: Sendable {
     var damage: [String] = database.logDamage.map { ["\($0); it is packed again from the journal"] } ?? []
     let loaded = try database.read { db in try Self.load(db, path, &damage) }
     self.damage = damage
-    state = Mutex(loaded)
+    state = ThreadLock(loaded)
   }
 
   private static let createTables: @Sendable (Database) throws -> Void = { db in

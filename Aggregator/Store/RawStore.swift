@@ -1,7 +1,7 @@
 internal import BongsuModel
 internal import BongsuRecordLog
+internal import BongsuThreads
 internal import Foundation
-internal import Synchronization
 
 /// The partition files of a data directory: which there are, which are open, how large they are, what was wrong with them.
 ///
@@ -14,7 +14,7 @@ final class RawStore: Sendable {
   let directory: String
   let shards: Int
   private let say: @Sendable (String) -> Void
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
 
   private struct State {
     /// Starts of the partitions there are, milliseconds.
@@ -46,7 +46,7 @@ final class RawStore: Sendable {
       let aside = names.compactMap { name in
         name.range(of: ".damaged-").flatMap { Self.start(of: String(name[..<$0.lowerBound])) }
       }
-      state = Mutex(State(known: Set(names.compactMap { Self.start(of: $0) }), incomplete: Set(aside)))
+      state = ThreadLock(State(known: Set(names.compactMap { Self.start(of: $0) }), incomplete: Set(aside)))
     } catch {
       throw StoreError.file(path: directory, code: Int32((error as NSError).code))
     }

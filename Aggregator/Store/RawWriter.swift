@@ -1,7 +1,7 @@
 internal import BongsuCodec
 internal import BongsuModel
 internal import BongsuRecordLog
-internal import Synchronization
+internal import BongsuThreads
 
 /// Follows the journals and packs their rows into chunks.
 ///
@@ -30,7 +30,7 @@ final class RawWriter {
   private let disk: any Disk
   private let chunkRowsMax: Int
   private let tailBytesMax: Int
-  private let progressState: Mutex<RawProgress>
+  private let progressState: ThreadLock<RawProgress>
   private(set) var work = Work()
   /// Groups that one pass takes.
   private var groupsPerPass = RawGroups.count
@@ -51,7 +51,7 @@ final class RawWriter {
     var damage: [String] = []
     let progress = try RawProgress(disk, shards: journals.count, &damage)
     store.note(damage: damage)
-    progressState = Mutex(progress)
+    progressState = ThreadLock(progress)
   }
 
   /// How far all partitions are; from any thread.

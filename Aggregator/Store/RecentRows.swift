@@ -1,6 +1,7 @@
 internal import BongsuCodec
 internal import BongsuModel
 internal import BongsuRecordLog
+internal import BongsuThreads
 internal import Foundation
 internal import Synchronization
 
@@ -37,7 +38,7 @@ final class RecentRows: Sendable {
   private let bounds: Bounds
   private let now: @Sendable () -> Int64
   /// Most recently used last.
-  private let tables = Mutex<[Table]>([])
+  private let tables = ThreadLock<[Table]>([])
 
   init(
     journals: [String], bounds: Bounds = Bounds(),
@@ -143,7 +144,7 @@ private final class Table: Sendable {
   let metrics: Set<MetricID>
   let nodes: Set<NodeID>?
   private let journals: [String]
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
   private let words = Atomic<Int>(0)
   private let oldest: Atomic<Int64>
 
@@ -170,7 +171,7 @@ private final class Table: Sendable {
     self.journals = journals
     oldest = Atomic(gathering.start.unixMilliseconds)
     words.store(gathering.rows.wordCount, ordering: .relaxed)
-    state = Mutex(
+    state = ThreadLock(
       State(rows: gathering.rows, losses: losses, through: committed, newestThen: gathering.rows.newest))
   }
 

@@ -1,5 +1,5 @@
 internal import BongsuModel
-internal import Synchronization
+internal import BongsuThreads
 
 /// Between which ticks the rows of a journal's segments lie, for those that were read whole since the start: who looks
 /// for the rows of a minute need not read the minutes before it.
@@ -13,7 +13,7 @@ final class SegmentTicks: Sendable {
     let segment: UInt64
   }
 
-  private let extents = Mutex<[Key: ClosedRange<Int64>]>([:])
+  private let extents = ThreadLock<[Key: ClosedRange<Int64>]>([:])
 
   /// Notes that the rows of a segment, by the number of its first record, lie within `extent`, milliseconds.
   func note(_ extent: ClosedRange<Int64>, shard: Int, segment: UInt64) {

@@ -39,14 +39,16 @@ struct HouseRulesTests {
       "BongsuTransport", "BongsuEnrolment", "BongsuFleet", "CBongsuPlatform", "ArgumentParser", "Histogram",
       "Yams",
     ],
+    "Aggregator/Threads": [],
     "Aggregator/Ring": ["CBongsuPlatform"],
     "Aggregator/Rollup": ["BongsuModel", "BongsuFleet"],
     "Aggregator/Store": [
-      "BongsuCodec", "BongsuSeries", "BongsuRollup", "BongsuModel", "BongsuRecordLog", "BongsuWire", "GRDB",
+      "BongsuCodec", "BongsuSeries", "BongsuRollup", "BongsuModel", "BongsuRecordLog", "BongsuThreads", "BongsuWire",
+      "GRDB",
     ],
     "Aggregator/Ingest": [
       "BongsuRing", "BongsuWire", "BongsuTransport", "BongsuCodec", "BongsuRollup", "BongsuStore", "BongsuModel",
-      "BongsuMetrics", "BongsuFleet", "BongsuRecordLog", "CBongsuPlatform",
+      "BongsuMetrics", "BongsuFleet", "BongsuRecordLog", "BongsuThreads", "CBongsuPlatform",
     ],
     "Aggregator/Admission": [
       "BongsuEnrolment", "BongsuFleet", "BongsuMetrics", "BongsuModel", "BongsuStore", "BongsuTransport", "CSodium",
@@ -70,6 +72,7 @@ struct HouseRulesTests {
     "Sources/Model", "Sources/Codec", "Sources/Wire", "Sources/Transport", "Sources/RecordLog", "Sources/Metrics",
     "Sources/Process", "Sources/Enrolment", "Agents/Devices", "Agents/Sampling", "Agents/Spool", "Agents/Delivery",
     "Agents/Agent",
+    "Aggregator/Threads",
     "Aggregator/Ring",
     "Aggregator/Rollup",
     "Aggregator/Ingest",

@@ -1,6 +1,6 @@
 public import BongsuModel
 public import BongsuRollup
-internal import Synchronization
+internal import BongsuThreads
 
 /// Forms the minutes of the tiers from stored rows: new ones once their last tick is closed, older ones again when late
 /// rows have come. Packs hours that are over.
@@ -13,7 +13,7 @@ public final class TierKeeper: Sendable {
   private let fleet: Fleet
   private let retention: TierRetention
   private let formed: @Sendable (Tick) -> Void
-  private let state: Mutex<State>
+  private let state: ThreadLock<State>
 
   /// The fleet that minutes are formed by: what it makes of nodes, and the bytes by which it is known again.
   public struct Fleet: Sendable {
@@ -78,7 +78,7 @@ public final class TierKeeper: Sendable {
     self.formed = formed
     self.rows = rows
     self.fleet = fleet
-    state = Mutex(State())
+    state = ThreadLock(State())
   }
 
   /// The same for a fleet that never changes.

@@ -1,7 +1,7 @@
 public import BongsuModel
 public import BongsuRollup
+internal import BongsuThreads
 internal import GRDB
-internal import Synchronization
 
 /// How long each tier is kept, and how many bytes all of them may have.
 public struct TierRetention: Hashable, Sendable {

@@ -1,8 +1,8 @@
 internal import BongsuModel
 internal import BongsuRollup
+internal import BongsuThreads
 internal import Foundation
 internal import GRDB
-internal import Synchronization
 
 /// The tables of a ``TierStore`` whose rows have checksums.
 enum TierTable: String, CaseIterable {

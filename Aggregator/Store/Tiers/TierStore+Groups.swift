@@ -1,7 +1,7 @@
 internal import BongsuModel
 internal import BongsuRollup
+internal import BongsuThreads
 internal import GRDB
-internal import Synchronization
 
 extension TierStore {
   func loadGroups() throws(StoreError) {

@@ -1,7 +1,7 @@
 public import BongsuModel
 public import BongsuRollup
+internal import BongsuThreads
 internal import GRDB
-internal import Synchronization
 
 extension TierStore: TierReader {
   public func extent(_ level: TierLevel, _ tier: Tier) throws -> ClosedRange<Tick>? {

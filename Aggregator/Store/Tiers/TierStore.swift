@@ -1,8 +1,8 @@
 public import BongsuModel
 internal import BongsuRollup
+internal import BongsuThreads
 internal import Foundation
 internal import GRDB
-internal import Synchronization
 
 /// The tiers of rollups in one SQLite file, and which minutes of them have to be formed anew.
 ///
@@ -20,7 +20,7 @@ internal import Synchronization
 /// Thread rule: from any thread, blocking; one writer at a time, which is the ``TierKeeper``, and notes.
 public final class TierStore: Sendable {
   let database: StoreDatabase
-  let state: Mutex<State>
+  let state: ThreadLock<State>
 
   struct State {
     /// Keys and numbers of groups, by level.
@@ -44,7 +44,7 @@ public final class TierStore: Sendable {
       path: path, version: StoreLimits.tiersVersion,
       migrations: [Self.createTables, Self.keepFleets, Self.addChecksums], shrinks: true,
       foundDamage: { Self.suspect(path) })
-    state = Mutex(State(nextMark: Int64(Date().timeIntervalSince1970 * 1_000_000)))
+    state = ThreadLock(State(nextMark: Int64(Date().timeIntervalSince1970 * 1_000_000)))
     let floor = try fetchLateFloor()
     state.withLock { $0.lateFloor = floor }
     try loadGroups()
