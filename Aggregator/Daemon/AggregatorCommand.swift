@@ -7,6 +7,7 @@ import BongsuIngest
 import BongsuMetrics
 import BongsuModel
 import BongsuProcess
+import BongsuRollup
 import BongsuStore
 import BongsuTransport
 import CBongsuPlatform
@@ -218,9 +219,11 @@ struct AggregatorCommand: AsyncParsableCommand {
       parts: [
         TieredRollups(
           newest: NewestRollups(
-            catalogue: catalogue, newest: { engine.newest?.closed },
-            recent: { engine.recentTicks.ticks(in: $0) }, outlook: { alarms.feed.outlook($0) }),
+            catalogue: catalogue, newest: { engine.newest?.closed }, recent: { engine.recentTicks.ticks(in: $0) }),
           tiers: store.tiers, oldestRecent: { engine.recentTicks.extent?.lowerBound }),
+        MeterDemand(
+          catalogue: catalogue, newest: { engine.newest?.closed.tick }, outlook: { alarms.feed.outlook($0) },
+          course: { alarms.feed.course(of: $0, in: $1) }),
         own,
       ] + alarms.parts + [
         DeviceSeries(

@@ -48,7 +48,7 @@ struct NewestRollupsTests {
     let newest = ticks.last
     return NewestRollups(
       catalogue: RollupCatalogue(plan), newest: { newest },
-      recent: { range in kept.filter { range.contains($0.tick) } }, outlook: { _ in nil })
+      recent: { range in kept.filter { range.contains($0.tick) } })
   }
 
   private func samples(

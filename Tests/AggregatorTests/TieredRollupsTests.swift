@@ -69,7 +69,7 @@ struct TieredRollupsTests {
   private func part() throws -> TieredRollups {
     let catalogue = RollupCatalogue(plan)
     return TieredRollups(
-      newest: NewestRollups(catalogue: catalogue, newest: { nil }, recent: { _ in [] }, outlook: { _ in nil }),
+      newest: NewestRollups(catalogue: catalogue, newest: { nil }, recent: { _ in [] }),
       tiers: try TierStore(path: "\(folder.path)/tiers.sqlite"), oldestRecent: { nil })
   }
 

@@ -5,7 +5,7 @@ Usage: page_test.py BINARIES [TEST…]     BINARIES: folder of bongsu, bongsu-ag
 Needs Debian's chromium, chromium-driver and python3-selenium. Nothing here waits for a fixed time: each step waits until
 what it needs is there, and fails when that takes far too long.
 """
-import json, os, pathlib, re, shutil, socket, subprocess, sys, tempfile, time, unittest, urllib.request
+import json, os, pathlib, re, shutil, socket, subprocess, sys, tempfile, time, unittest, urllib.parse, urllib.request
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -256,6 +256,58 @@ class Views(PageTest):
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys("sum(", Keys.ENTER)
         self.see(".lead", "^▲ .*parse error")
+
+    def test_course_of_an_alert_is_that_of_its_place_beside_its_threshold(self):
+        self.open("#/alerts")
+        labels = {"factory": "north", "meter": 'a "b"', "hall": "h", "rack": "r1", "node": "n1", "gpu": "2", "allocation": "x/y"}
+        for rule, course in {
+            "meter:bongsu_demand_watts:forecast15m >= meter:bongsu_contract_power_watts:warn\nor\nALERTS":
+                r'{__name__=~"meter:bongsu_demand_watts:forecast15m|meter:bongsu_contract_power_watts:warn",factory="north",meter="a \"b\""}',
+            "rack:bongsu_gpus:a > rack:bongsu_gpus:b * 2": 'rack:bongsu_gpus:a{factory="north",hall="h",rack="r1"}',
+            "nation:bongsu_coverage:ratio < nation:bongsu_coverage:least": '{__name__=~"nation:bongsu_coverage:ratio|nation:bongsu_coverage:least"}',
+            "factory:bongsu_power_lost_ratio:10s > 0.2 and factory:bongsu_coverage:ratio > 0.95": 'factory:bongsu_power_lost_ratio:10s{factory="north"}',
+            "-factory:bongsu_power_change_watts:10s > factory:bongsu_power_change_limit_watts:10s": '-factory:bongsu_power_change_watts:10s{factory="north"}',
+            "avg_over_time(allocation:bongsu_gpus_power_capped:ratio[60s]) > 0.2": 'avg_over_time(allocation:bongsu_gpus_power_capped:ratio{allocation="x/y"}[60s])',
+            'factory:bongsu_coverage:ratio{factory=~"n.*"} < 1': 'factory:bongsu_coverage:ratio{factory=~"n.*"}',
+            "bongsu_gpu_power_watts > bongsu_gpu_power_limit_watts * 1.05": 'bongsu_gpu_power_watts{factory="north",node="n1",gpu="2"}',
+            "sum by (node) (up) > 1": "sum by (node) (up)",
+            "own:rule:name > other:rule:name": "own:rule:name",
+        }.items():
+            with self.subTest(rule):
+                self.assertEqual(course, page.execute_async_script(
+                    "const [rule, labels, done] = arguments; import('/page/alerts.js').then((module) => done(module.course(rule, labels)), (error) => done(String(error)))",
+                    rule, labels))
+
+    def drawn(self, color, what):
+        """Waits for ink of a series' colour, as `rgb` hexadecimal, within the axes of the chart; tells how many pixels."""
+        return until(what, lambda: page.execute_script("""
+            const canvas = document.querySelector('.chart canvas');
+            const chart = window.Chart?.getChart(canvas);
+            if (!chart || canvas.offsetParent === null) return 0;
+            const { left, top, width, height } = chart.chartArea;
+            const wanted = [0, 2, 4].map((place) => parseInt(arguments[0].slice(place, place + 2), 16));
+            const pixels = canvas.getContext('2d').getImageData(left, top, width, height).data;
+            let found = 0;
+            for (let index = 0; index < pixels.length; index += 4) if (wanted.every((part, offset) => Math.abs(pixels[index + offset] - part) < 16)) found += 1;
+            return found;""", color))
+
+    def test_a_single_value_is_drawn_as_a_point(self):
+        # One step of the chart lies in these four seconds, whichever they begin with.
+        start = int(time.time()) // 4 * 4 - 400
+        query = f"vector(7) and on() (vector(time()) >= {start} < {start + 4})"
+        self.open("#/query?" + urllib.parse.urlencode({"expr": query, "range": "15m"}))
+        self.see(".lead", r"^1 series in \d+ ms")
+        self.assertLess(self.drawn("0072b2", "a point"), 100, "a point, no line")
+
+    def test_demand_of_meters_has_a_course(self):
+        query = 'meter:bongsu_demand_watts:forecast15m{meter="north-main"}'
+        def length():
+            self.open("#/query?" + urllib.parse.urlencode({"expr": query, "range": "15m"}))
+            self.see(".lead", r"^(1 series in \d+ ms|0 series)")
+            self.drawn("0072b2", "the course") if "1 series" in self.text(".lead") else None
+            return page.execute_script("const chart = window.Chart?.getChart(document.querySelector('.chart canvas')); return chart ? chart.data.datasets[0].data.length : 0")
+        until("values of several steps", lambda: length() >= 4)
+        self.assertRegex(self.cell("north-main", "Newest"), r"^[\d.]+ kW$", "the unit is told")
 
     def test_unknown_place(self):
         self.open("#/factory/atlantis")

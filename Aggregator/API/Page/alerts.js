@@ -6,6 +6,8 @@ import { ask } from "./access.js";
 import { say } from "./text.js";
 
 const placeLabels = ["meter", "factory", "hall", "rack", "node", "gpu", "allocation"];
+/// Where a node is named, these say nothing that finds it sooner.
+const beyondNode = ["hall", "rack", "allocation"];
 const historyRows = 100;
 /// More are counted and not listed: a nation without power has thousands.
 const alertsMax = 100;
@@ -19,7 +21,8 @@ export function alertKey({ name, labels }) {
 }
 
 export function alertPlace({ labels }) {
-  const names = placeLabels.filter((name) => labels[name]).map((name) => labels[name]);
+  const names = placeLabels.filter((name) => labels[name] && !(labels.node && beyondNode.includes(name)))
+    .map((name) => (name === "gpu" ? `GPU ${labels[name]}` : labels[name]));
   return names.length ? names.join(" · ") : say("wholeNation");
 }
 
@@ -54,6 +57,32 @@ export function moving(expression) {
     else if (depth === 0 && (/^(>|<|==|!=)/.test(expression.slice(index)) || /^\s(and|unless|or)\s/.test(expression.slice(index)))) return expression.slice(0, index).trim();
   }
   return expression.trim();
+}
+
+/// Labels that tell the places of a level apart, by the first word of a rollup's name.
+const levelLabels = {
+  nation: [], factory: ["factory"], hall: ["factory", "hall"], rack: ["factory", "hall", "rack"], meter: ["factory", "meter"],
+  allocation: ["allocation"], node: ["factory", "node"],
+};
+const rollup = /\b(nation|factory|hall|rack|meter|allocation|node):\w+:\w+/g;
+
+/// What shows how an alert came about, at its own place alone: the side of the comparison that moves, and beside it the
+/// threshold where the fleet file gives one.
+export function course(expression, labels) {
+  const place = (level) => levelLabels[level].filter((name) => labels[name]).map((name) => `${name}=${JSON.stringify(labels[name])}`);
+  const [, value, threshold] = /^\s*([\w:]+)\s*[<>]=?\s*([\w:]+)(?=\s*$|\s+(?:or|and|unless)\b)/.exec(expression) ?? [];
+  const [level, other] = [value, threshold].map((name) => /^(\w+):\w+:\w+$/.exec(name ?? "")?.[1]);
+  if (level in levelLabels && level === other) return `{${[`__name__=~"${value}|${threshold}"`, ...place(level)].join(",")}}`;
+  return moving(expression)
+    .replace(rollup, (name, prefix, offset, text) => {
+      const matchers = place(prefix).join(",");
+      // Where a selector has matchers of its own these stay alone.
+      return !matchers || text[offset + name.length] === "{" ? name : `${name}{${matchers}}`;
+    })
+    .replace(/(?<![\w:])bongsu_(?:gpu|node)_\w+(?![\w:{(])/g, (name) => {
+      const matchers = ["factory", "node", "gpu"].filter((label) => labels[label]).map((label) => `${label}=${JSON.stringify(labels[label])}`);
+      return matchers.length ? `${name}{${matchers.join(",")}}` : name;
+    });
 }
 
 export class AlertsView {
@@ -169,16 +198,16 @@ export class AlertsView {
       h("span", { class: "where" }, alertPlace(alert)),
       h("span", { class: "since" }, h("span", { class: "word" }, say("severity_" + severity)), " ", say("sinceTime", instant(alert.fired_ms ?? alert.active_since_ms)))),
     h("dl", {},
-      description ? fact(say("meaning"), description) : null,
-      rule ? fact(say("why"), say("becauseOf"), " ", h("code", {}, rule.query), rule.duration ? ` ${say("forDuration", span(rule.duration * 1000))}` : "", " ",
-        h("a", { class: "graph", href: `#/query?expr=${encodeURIComponent(moving(rule.query))}` }, say("graphIt"))) : null,
+      description ? fact(say("meaning"), quoted(description)) : null,
+      rule ? fact(say("why"), say("becauseOf"), " ", h("code", {}, rule.query.trim()), rule.duration ? ` ${say("forDuration", span(rule.duration * 1000))}` : "", " ",
+        h("a", { class: "graph", href: `#/query?expr=${encodeURIComponent(course(rule.query, alert.labels))}` }, say("graphIt"))) : null,
       fact(say("value"), value),
       alert.coverage_at_firing === undefined || alert.coverage_at_firing === null ? null : fact(say("coverageAtFiring"), percent(alert.coverage_at_firing, 1)),
       alert.held ? fact(say("held"), say("heldWhy")) : null,
       links(alert).length ? fact(say("place"), links(alert).flatMap(([text, href], index) => [index ? " · " : "", h("a", { href }, text)])) : null,
       fact(say("labels"), Object.entries(alert.labels).filter(([name]) => name !== "alertname").map(([name, text]) => h("span", { class: "label" }, `${name}=${text}`))),
       fact(say("told"), alert.deliveries.length ? alert.deliveries.map(({ receiver, state }) => `${receiver}: ${say("delivery_" + state)}`).join(", ") : say("toldNobody")),
-      Object.entries(annotations).filter(([name]) => !name.startsWith("bongsu_")).map(([name, text]) => fact(name, text))));
+      Object.entries(annotations).filter(([name]) => !name.startsWith("bongsu_")).map(([name, text]) => fact(name === "runbook" ? say("runbook") : name, quoted(text)))));
     return details;
   }
 
@@ -200,6 +229,11 @@ export class AlertsView {
     table.begin(receivers.map((receiver) => ({ id: receiver.name, receiver })));
     this.receivers.replaceChildren(table.element);
   }
+}
+
+/// Text with what stands between backticks, commands mostly, set as code.
+function quoted(text) {
+  return text.split(/`([^`]+)`/).map((part, index) => (index % 2 ? h("code", {}, part) : part));
 }
 
 function number(value) {

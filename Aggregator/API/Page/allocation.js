@@ -84,12 +84,13 @@ export class AllocationView {
     this.tiles.tiles.utilization.show(percent(row.utilization));
     this.tiles.tiles.energy.show(energy(row.kilojoules), say("since", instant(this.facts.energy_since_ms).slice(5, 16)));
     this.tiles.spark.add(frame.t, row.watts);
-    this.places.forEach((place, index) => { place.figures = readRow(frame.factories[index]); place.spark.add(frame.t, place.figures.watts); });
-    this.parts.forEach((part, index) => {
-      part.figures = readRow(frame.allocations[index]);
-      part.spark.add(frame.t, part.figures.watts);
-      mark(part.element, "planned", part.figures.expected === 0 && part.figures.reporting === 0);
-    });
+    const show = (row, figures) => {
+      row.figures = readRow(figures);
+      row.spark.add(frame.t, row.figures.watts);
+      mark(row.element, "planned", row.figures.expected === 0 && row.figures.reporting === 0);
+    };
+    this.places.forEach((place, index) => show(place, frame.factories[index]));
+    this.parts.forEach((part, index) => show(part, frame.allocations[index]));
     this.scale = powerScale([...this.places, ...this.parts].map(({ figures }) => figures.watts));
     this.placeTable.update(!this.shown);
     this.partTable?.update(!this.shown);

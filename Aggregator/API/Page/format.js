@@ -14,6 +14,14 @@ export function clock(ms) { return shifted(ms).slice(11, 19); }
 export function minute(ms) { return shifted(ms).slice(11, 16); }
 export function instant(ms) { return shifted(ms).slice(0, 19).replace("T", " "); }
 
+/// Instants from one to another that are whole multiples of a step on the fleet's clock, milliseconds.
+export function roundTimes(from, to, step) {
+  const shift = secondsEast * 1000;
+  const times = [];
+  for (let time = Math.ceil((from + shift) / step) * step - shift; time <= to; time += step) times.push(time);
+  return times;
+}
+
 export function count(value) { return value === null || value === undefined ? dash : grouped(Math.round(value), 0); }
 
 export function grouped(value, digits) {

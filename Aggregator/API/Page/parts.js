@@ -150,6 +150,7 @@ export class Tile {
 
   show(value, remark = "") {
     put(this.value, value);
+    mark(this.value, "long", value.length > 11);
     put(this.remark, remark);
   }
 }

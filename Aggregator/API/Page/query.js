@@ -1,7 +1,7 @@
 // Any query in PromQL, as a chart and as the table that says the same.
 
 import { h, put, Table } from "./parts.js";
-import { clock, dash, instant, minute, zoneName } from "./format.js";
+import { clock, dash, instant, minute, roundTimes, zoneName } from "./format.js";
 import { ask } from "./access.js";
 import { say } from "./text.js";
 
@@ -95,6 +95,7 @@ export class QueryView {
       if (number !== this.number) return;
       const { result, resultType } = answer.data;
       const rows = resultType === "matrix" ? result : [];
+      this.unit = unitOf(rows.map(({ metric }) => metric));
       const shared = sharedLabels(rows.map(({ metric }) => metric));
       const series = rows.map(({ metric, values }) => ({
         name: seriesName(metric), short: shortName(metric, shared), values: values.map(([time, text]) => [time * 1000, Number(text)]),
@@ -121,13 +122,14 @@ export class QueryView {
     this.canvas.setAttribute("aria-label", say("chartOf", this.expression, shown.length));
     this.chart?.destroy();
     const isLong = this.range[1] > 86400;
+    const ticks = tickStep(this.range[1], this.canvas.parentElement.clientWidth < 600 ? 5 : 9) * 1000;
     this.chart = new Chart(this.canvas, {
       type: "line",
       data: {
         datasets: shown.map(({ short: label, values }, index) => ({
           label, data: withGaps(values, step), borderColor: colors[index % colors.length],
           backgroundColor: colors[index % colors.length], borderDash: index < colors.length ? [] : [5, 3],
-          borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, spanGaps: false,
+          borderWidth: 1.5, pointRadius: aloneRadius, pointHitRadius: 8, spanGaps: false,
         })),
       },
       options: {
@@ -136,13 +138,14 @@ export class QueryView {
         scales: {
           x: {
             type: "linear", min: end - this.range[1] * 1000, max: end, grid: { color: line }, border: { color: line },
-            ticks: { color: ink, maxRotation: 0, autoSkip: true, maxTicksLimit: this.canvas.clientWidth < 600 ? 5 : 9, stepSize: tickStep(this.range[1]) * 1000, callback: (value) => (isLong ? instant(value).slice(5, 16) : minute(value)) },
+            ticks: { color: ink, maxRotation: 0, autoSkip: false, callback: (value) => (isLong ? instant(value).slice(5, ticks < 86400000 ? 16 : 10) : minute(value)) },
+            afterBuildTicks: (axis) => { axis.ticks = roundTimes(axis.min, axis.max, ticks).map((value) => ({ value })); },
           },
-          y: { grid: { color: line }, border: { color: line }, ticks: { color: ink, callback: (value) => short(value) } },
+          y: { grid: { color: line }, border: { color: line }, ticks: { color: ink, callback: (value) => short(value, this.unit) } },
         },
         plugins: {
           legend: { position: "bottom", align: "start", labels: { color: ink, boxWidth: 14, boxHeight: 2, font: { size: 11 } } },
-          tooltip: { callbacks: { title: (items) => `${isLong ? instant(items[0].parsed.x) : clock(items[0].parsed.x)} ${zoneName()}`, label: (item) => `${item.dataset.label}: ${short(item.parsed.y)}` } },
+          tooltip: { callbacks: { title: (items) => `${isLong ? instant(items[0].parsed.x) : clock(items[0].parsed.x)} ${zoneName()}`, label: (item) => `${item.dataset.label}: ${short(item.parsed.y, this.unit)}` } },
         },
       },
     });
@@ -150,7 +153,7 @@ export class QueryView {
 
   showTable(series) {
     this.result.hidden = series.length === 0;
-    const column = (name, label, value) => ({ name, label, kind: "num", sort: value, make: (row) => h("span", {}, short(value(row))) });
+    const column = (name, label, value) => ({ name, label, kind: "num", sort: value, make: (row) => h("span", {}, short(value(row), this.unit)) });
     const range = (row, pick) => pick(...row.values.map(([, value]) => value));
     const table = new Table({
       caption: say("seriesTable"), columns: [
@@ -164,9 +167,9 @@ export class QueryView {
   }
 }
 
-/// Whole minutes or hours between the labels of the time axis, about eight of them.
-function tickStep(seconds) {
-  return [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400].find((step) => seconds / step <= 8) ?? 86400;
+/// Whole minutes or hours between the labels of the time axis, of which there are so many at most.
+function tickStep(seconds, most) {
+  return [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800].find((step) => seconds / step < most) ?? 172800;
 }
 
 function seriesName({ __name__: name, nation, ...labels }) {
@@ -186,6 +189,22 @@ function shortName(metric, shared) {
   return own.length ? own.map(([name, value]) => (own.length === 1 ? value : `${name}=${value}`)).join(", ") : seriesName(metric);
 }
 
+/// A value without a neighbour has no line to show it: it is a point.
+function aloneRadius({ dataset, dataIndex }) {
+  const isThere = (point) => point !== undefined && !Number.isNaN(point.y);
+  const [before, here, after] = [-1, 0, 1].map((offset) => isThere(dataset.data[dataIndex + offset]));
+  return here && !before && !after ? 3 : 0;
+}
+
+const units = { watts: "W", watts_per_second: "W/s", joules: "J", celsius: "°C", bytes: "B", seconds: "s", hertz: "Hz" };
+
+/// The unit that the names of all series tell; empty where a computation left no name.
+function unitOf(metrics) {
+  const found = new Set(metrics.map(({ __name__: name = "" }) =>
+    units[/_(watts_per_second|watts|joules|celsius|bytes|seconds|hertz)(?=_total$|:|$)/.exec(name)?.[1]] ?? ""));
+  return found.size === 1 ? [...found][0] : "";
+}
+
 /// Points for the chart; where one or more steps have no value the line is broken.
 function withGaps(values, step) {
   const list = [];
@@ -200,9 +219,9 @@ function withGaps(values, step) {
 
 const prefixes = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
-function short(value) {
+function short(value, unit = "") {
   if (value === null || value === undefined || Number.isNaN(value)) return dash;
   const [factor, letter] = prefixes.find(([factor]) => Math.abs(value) >= factor) ?? [1, ""];
   const shown = value / factor;
-  return shown.toLocaleString("en-US", { maximumSignificantDigits: 4 }) + (letter ? ` ${letter}` : "");
+  return shown.toLocaleString("en-US", { maximumSignificantDigits: 4 }) + (letter || unit ? ` ${letter}${unit}` : "");
 }

@@ -16,6 +16,7 @@ final class AlertFeed: Sendable {
   private let catalogue: RollupCatalogue
   private let thresholds: [PowerThresholds.Family]
   private let state: Mutex<State>
+  private let course: Mutex<DemandCourse>
 
   private struct State {
     var functions: PowerFunctions
@@ -56,6 +57,7 @@ final class AlertFeed: Sendable {
     self.plan = plan
     self.catalogue = catalogue
     thresholds = PowerThresholds.families(plan)
+    course = Mutex(DemandCourse(meters: plan.tree.meters.count))
     let factories = plan.groupCount(.factory)
     state = Mutex(
       State(
@@ -124,6 +126,7 @@ final class AlertFeed: Sendable {
     }
     for entry in Self.functions { add(entry.function.name(entry.level), functions.values(entry.function, entry.level)) }
     for family in thresholds { series.append(family.name, at: time, family.series.map(\.value)) }
+    course.withLock { $0.add(outlooks, at: tick.tick) }
     add(Self.skewedNodes, skewed)
     add(Self.staleNodes, stale)
   }
@@ -157,6 +160,11 @@ final class AlertFeed: Sendable {
 
   /// Where the demand of a meter stands; `nil` before its first tick.
   func outlook(_ meter: Int) -> DemandMeter.Outlook? { state.withLock { $0.demand[meter].outlook } }
+
+  /// How the demand of a meter stood at the ticks of a range that are kept, ascending; see ``DemandCourse``.
+  func course(of meter: Int, in range: ClosedRange<Tick>) -> [DemandCourse.Entry] {
+    course.withLock { $0.entries(of: meter, in: range) }
+  }
 
   /// Takes what shards say of their nodes' clocks: per factory how many nodes, how many skewed, how many stale.
   func note(_ counts: [(nodes: Int, skewed: Int, stale: Int)]) {

@@ -4,35 +4,31 @@ import BongsuSeries
 
 /// The closed ticks of the last minutes as series: every level, every rolled-up metric, one sample a tick.
 ///
-/// Racks and the demand of meters have a sample at the newest tick only. A series that has no number at a tick ends there
-/// with a stale marker, and goes on when it has one again.
+/// Racks have a sample at the newest tick only; the demand of meters is ``MeterDemand``. A series that has no number at a
+/// tick ends there with a stale marker, and goes on when it has one again.
 struct NewestRollups: SeriesPart {
   let catalogue: RollupCatalogue
   /// The newest closed tick; `nil` before the first.
   let newest: @Sendable () -> ClosedTick?
   /// Closed ticks that are kept, in a range, ascending; racks may be left out of them.
   let recent: @Sendable (ClosedRange<Tick>) -> [ClosedTick]
-  /// Where the demand of a meter stands, by number of the meter; `nil` where nobody follows it.
-  let outlook: @Sendable (Int) -> DemandMeter.Outlook?
 
-  func canHold(name: String) -> Bool { catalogue[name] != nil }
+  func canHold(name: String) -> Bool {
+    if case .level = catalogue[name] { true } else { false }
+  }
 
   func visit(
     _ selection: SeriesSelection, _ filter: SeriesFilter, _ visit: (LabelSet, SampleBuffer) throws -> Void
   ) throws {
     let ticks = ticks(selection)
-    guard let last = ticks.last else { return }
-    let isNewest = newest()?.tick == last.tick
+    guard !ticks.isEmpty else { return }
     var groups = RollupGroupFilter(filter, catalogue)
     var buffer = SampleBuffer()
-    for (name, entry) in catalogue.entries(filter) {
-      let labels = catalogue.groups(entry.level)
-      for group in groups.groups(entry.level) {
+    for (name, level, series) in entries(filter) {
+      let labels = catalogue.groups(level)
+      for group in groups.groups(level) {
         buffer.removeAll()
-        for tick in ticks {
-          let isLast = tick.tick == last.tick
-          append(value(entry, tick, group, isNewest: isLast && isNewest), at: tick, to: &buffer)
-        }
+        for tick in ticks { append(value(series, tick, level, group), at: tick, to: &buffer) }
         if !buffer.isEmpty { try visit(labels[group].named(name), buffer) }
       }
     }
@@ -84,10 +80,8 @@ struct NewestRollups: SeriesPart {
     }
     guard let tick = newest(), span.contains(tick.tick.unixMilliseconds) else { return }
     var groups = RollupGroupFilter(filter, catalogue)
-    for (name, entry) in catalogue.entries(filter) {
-      if groups.groups(entry.level).contains(where: { value(entry, tick, $0, isNewest: true) != nil }) {
-        values.insert(name)
-      }
+    for (name, level, series) in entries(filter) {
+      if groups.groups(level).contains(where: { value(series, tick, level, $0) != nil }) { values.insert(name) }
     }
   }
 
@@ -96,22 +90,23 @@ struct NewestRollups: SeriesPart {
     guard let tick = newest(), span.contains(tick.tick.unixMilliseconds) else { return }
     var groups = RollupGroupFilter(filter, catalogue)
     var left: [RollupLevel: [Int]] = [:]
-    for (_, entry) in catalogue.entries(filter) {
-      let labels = catalogue.groups(entry.level)
-      left[entry.level] = try (left[entry.level] ?? groups.groups(entry.level)).filter { group in
-        guard value(entry, tick, group, isNewest: true) != nil else { return true }
+    for (_, level, series) in entries(filter) {
+      let labels = catalogue.groups(level)
+      left[level] = try (left[level] ?? groups.groups(level)).filter { group in
+        guard value(series, tick, level, group) != nil else { return true }
         try body(labels[group])
         return false
       }
     }
   }
 
-  private func value(
-    _ entry: RollupCatalogue.Entry, _ tick: ClosedTick, _ group: Int, isNewest: Bool
-  ) -> Double? {
-    switch entry {
-    case .level(let level, let series): group < tick[level].count ? series.value(tick, level, group) : nil
-    case .demand(let series): isNewest ? outlook(group).flatMap { series.value($0) } : nil
+  private func value(_ series: RollupSeries, _ tick: ClosedTick, _ level: RollupLevel, _ group: Int) -> Double? {
+    group < tick[level].count ? series.value(tick, level, group) : nil
+  }
+
+  private func entries(_ filter: SeriesFilter) -> [(name: String, level: RollupLevel, series: RollupSeries)] {
+    catalogue.entries(filter).compactMap { name, entry in
+      if case .level(let level, let series) = entry { (name, level, series) } else { nil }
     }
   }
 }

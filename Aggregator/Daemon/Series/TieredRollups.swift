@@ -158,7 +158,7 @@ struct TieredRollups: SeriesPart {
     }
   }
 
-  /// What a selector can mean, by level. Demand is not stored.
+  /// What a selector can mean, by level.
   private func wanted(_ filter: SeriesFilter) -> [(TierLevel, [Wanted])] {
     var found: [TierLevel: [Wanted]] = [:]
     for (name, entry) in newest.catalogue.entries(filter) {
