@@ -178,6 +178,14 @@ class Views(PageTest):
             "the course of the last minutes is drawn")
 
     def test_sorting_by_idle_answers_which_allocation_idles_most(self):
+        for width in (1280, 400):
+            size(page, width, 900)
+            try:
+                self.sort_by_idle()
+            finally:
+                size(page, 1280, 900)
+
+    def sort_by_idle(self):
         self.open()
         self.row("Blue Ministry")
         head = next(head for head in self.all("table.rows thead th.idle"))

@@ -57,9 +57,10 @@ export function energy(kilojoules) {
   return `${grouped(kilowattHours, kilowattHours >= 100 ? 0 : 1)} kWh`;
 }
 
-/// A share of one as a percentage. Something that is not all is never rounded up to all.
+/// A share of one as a percentage. Something that is not all is never rounded up to all; below a hundredth it has a decimal.
 export function percent(share, digits = 0) {
   if (share === null || share === undefined || Number.isNaN(share)) return dash;
+  if (digits === 0 && share > 0 && share < 0.01) digits = 1;
   const unit = 10 ** digits;
   let shown = Math.round(share * 100 * unit) / unit;
   if (share < 1 && shown >= 100) shown = 100 - 1 / (unit === 1 ? 10 : unit);

@@ -49,7 +49,7 @@ export const columns = {
   name(label, title = (row) => row.facts.remark) {
     return {
       name: "name", label, kind: "name", sort: (row) => row.facts.name, descendingFirst: false,
-      make: (row) => h("span", { class: "named" },
+      make: (row) => h("span", { class: "named", title: row.facts.name },
         row.href ? h("a", { href: row.href }, row.facts.name) : h("span", {}, row.facts.name),
         h("small", {}, title(row) ?? "")),
     };
