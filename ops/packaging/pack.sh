@@ -70,9 +70,11 @@ completions() { # program
 
 # A manual page from what the program says of itself with --help.
 manual() { # command, name of the page, what it is
-  PATH=$(cd "$binaries" && pwd):$PATH help2man --no-info --section=1 --no-discard-stderr --name="$3" \
+  # Wide, so that no line of an example is broken; each of them begins a line of the page.
+  COLUMNS=200 PATH=$(cd "$binaries" && pwd):$PATH help2man --no-info --section=1 --no-discard-stderr --name="$3" \
     --version-string="$version" --output="$scratch/page" "$1" || fail "no manual page from $1 --help"
-  sed -i -e "s/^$1 .- /$2 \\\\- /" -e 's/^OVERVIEW: //' "$scratch/page"
+  sed -i -e "s/^$1 .- /$2 \\\\- /" -e 's/^OVERVIEW: //' -e 's/^USAGE: /.SS "USAGE:"\n/' \
+    -e '/^\.SS "Example/,/^\.SS "USAGE/{/^bongsu/i .br' -e '}' "$scratch/page"
   compressed "$scratch/page" "usr/share/man/man1/$2.1"
 }
 
