@@ -119,6 +119,11 @@ def answers(url):
         return False
 
 
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class PageTest(unittest.TestCase):
     def open(self, place="#/", language="en", theme="light"):
         if not page.current_url.startswith(bongsu.url):
@@ -192,9 +197,11 @@ class Views(PageTest):
         head.find_element(By.TAG_NAME, "button").click()
         self.assertEqual(head.get_attribute("aria-sort"), "descending")
         def ordered():
-            idle = [int(row.find_element(By.CSS_SELECTOR, "td.idle b").text.replace(",", ""))
-                    for row in self.all('table.rows tbody tr[data-depth="0"]') if row.is_displayed()]
-            return len(idle) == 2 and idle == sorted(idle, reverse=True)
+            texts = [row.find_element(By.CSS_SELECTOR, "td.idle b").text.replace(",", "")
+                     for row in self.all('table.rows tbody tr[data-depth="0"]') if row.is_displayed()]
+            # Before the first figures there is a dash.
+            idle = [int(text) for text in texts if text.isdigit()]
+            return len(idle) == len(texts) == 2 and idle == sorted(idle, reverse=True)
         until("rows in order of idle GPUs", ordered)
 
     def test_drill_down_to_a_gpu(self):
@@ -442,6 +449,7 @@ class ZTrouble(PageTest):
         token = bongsu.command("token", "create", "--name", "green", "--match", 'allocation="green"').split()[0]
         bongsu.stop("bongsu-aggregator")
         bongsu.start_aggregator("--http-require-token")
+        until("the aggregator to listen", lambda: listens(bongsu.http))
         self.open()
         until("the question who asks", lambda: page.find_element(By.ID, "token-field").is_displayed())
         field = page.find_element(By.ID, "token-field")
