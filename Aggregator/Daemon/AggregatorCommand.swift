@@ -241,7 +241,8 @@ struct AggregatorCommand: AsyncParsableCommand {
         do { try demand.minuteFormed(minute) } catch {
           logger.warning("demand does not follow stored rollups: \(error)")
         }
-      }, rows: { try history.forEachRun($0, $1) })
+      }, stays: { TierService.say(stays: $0, $1, to: logger) }, rows: { try history.forEachRun($0, $1) })
+    TierService.addMetrics(of: tierKeeper, to: registry)
     do { try stored.logForecast(to: logger) } catch {
       logger.warning("what history will take on disk is not known: \(error)")
     }

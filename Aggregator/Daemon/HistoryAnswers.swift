@@ -57,7 +57,8 @@ struct HistoryAnswers: HistorySource {
         StorageReport.Bound(
           name: group.name, bytesMax: Int64(group.bytesMax), daysHeld: group.daysHeld,
           daysUntilReached: group.daysUntilBound)
-      }, predictedForGPUs: forecast.gpus, minutesWaiting: try store.tiers.dirtyCount(), freeBytes: free,
+      }, predictedForGPUs: forecast.gpus, minutesWaiting: try store.tiers.dirtyCount(),
+      minutesNotRestated: store.tiers.stayingMinutes, freeBytes: free,
       diskBytes: (disk?[.systemSize] as? NSNumber)?.int64Value,
       daysUntilFull: free.flatMap { course.daysUntilFull(free: Double($0)) })
   }

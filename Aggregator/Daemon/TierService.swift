@@ -1,5 +1,7 @@
 import BongsuIngest
+import BongsuMetrics
 import BongsuModel
+import BongsuReports
 import BongsuRollup
 import BongsuStore
 import CBongsuPlatform
@@ -29,6 +31,31 @@ struct TierService: Service {
     } onCancelOrGracefulShutdown: {
       isStopping.set()
     }
+  }
+
+  /// What of forming minutes has to be seen from outside.
+  static func addMetrics(of keeper: TierKeeper, to registry: MetricRegistry) {
+    registry.counter(
+      "bongsu_rollup_minutes_formed_total", help: "Minutes of stored rollups formed, for the first time or anew",
+      read: { UInt64(keeper.formedMinutes) })
+    registry.counter(
+      "bongsu_rollup_minutes_refused_total",
+      help: "Minutes of stored rollups that late rows asked for after their raw rows or tiers had been removed",
+      read: { UInt64(keeper.refusedMinutes) })
+    registry.counter(
+      "bongsu_rollup_minutes_not_restated_total",
+      help: "Minutes of stored rollups that were to be formed anew and stay, since raw rows of them are lost",
+      read: { UInt64(keeper.store.stayingMinutes) })
+  }
+
+  /// Names an hour whose minutes stay as they are.
+  static func say(stays minute: Tick, _ losses: RawLosses, to logger: Logger) {
+    logger.warning(
+      """
+      rollups of the hour of \(TimeText.rfc3339(unixMilliseconds: minute.unixMilliseconds)) stay as they were formed, \
+      since raw rows of it are lost; late rows and restatements do not change them: \
+      \(losses.damage.prefix(3).joined(separator: "; "))
+      """)
   }
 
   private func loop(_ isStopping: Flag) throws {

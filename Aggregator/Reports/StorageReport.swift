@@ -68,6 +68,8 @@ public struct StorageReport: Codable, Hashable, Sendable {
   public var predictedForGPUs: Int?
   /// Minutes of rollups that wait to be formed anew, since rows came late or a restatement was asked for.
   public var minutesWaiting: Int?
+  /// Minutes of rollups that were to be formed anew and stay as they are, since raw rows of them are lost; since the start.
+  public var minutesNotRestated: Int?
   /// Bytes that the disk of the data directory has free, and has at all.
   public var freeBytes: Int64?
   public var diskBytes: Int64?
@@ -78,6 +80,7 @@ public struct StorageReport: Codable, Hashable, Sendable {
     case parts, bounds
     case predictedForGPUs = "predicted_for_gpus"
     case minutesWaiting = "minutes_waiting"
+    case minutesNotRestated = "minutes_not_restated"
     case freeBytes = "free_bytes"
     case diskBytes = "disk_bytes"
     case daysUntilFull = "days_until_full"
@@ -85,12 +88,13 @@ public struct StorageReport: Codable, Hashable, Sendable {
 
   public init(
     parts: [Part], bounds: [Bound]? = nil, predictedForGPUs: Int? = nil, minutesWaiting: Int? = nil,
-    freeBytes: Int64? = nil, diskBytes: Int64? = nil, daysUntilFull: Double? = nil
+    minutesNotRestated: Int? = nil, freeBytes: Int64? = nil, diskBytes: Int64? = nil, daysUntilFull: Double? = nil
   ) {
     self.parts = parts
     self.bounds = bounds
     self.predictedForGPUs = predictedForGPUs
     self.minutesWaiting = minutesWaiting
+    self.minutesNotRestated = minutesNotRestated
     self.freeBytes = freeBytes
     self.diskBytes = diskBytes
     self.daysUntilFull = daysUntilFull

@@ -12,6 +12,19 @@ public struct QuantileSketch: Hashable, Sendable {
 
   public init() {}
 
+  /// The sketch of some buckets in a row; `nil` where these can be none: a count below zero or above 32 bits, a bucket that no
+  /// reading has.
+  public init?(first: Int64, counts: [Int64]) {
+    guard abs(first) < 1 << 16, counts.count <= 1 << 14 else { return nil }
+    for (index, readings) in counts.enumerated() where readings != 0 {
+      guard let readings = UInt32(exactly: readings) else { return nil }
+      add(bucket: Int(first) + index, readings)
+    }
+  }
+
+  /// The span of buckets in use: the first of them, and how many readings each has.
+  public var buckets: (first: Int, counts: [UInt32]) { (firstBucket, counts) }
+
   /// Counts one reading.
   public mutating func add(_ reading: Int64) {
     add(bucket: Self.signedBucket(of: reading), 1)

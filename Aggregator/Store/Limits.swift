@@ -43,7 +43,7 @@ public enum StoreLimits {
   static let registryVersion = 3
   static let historyVersion = 2
   static let partitionVersion = 1
-  static let tiersVersion = 3
+  static let tiersVersion = 4
   static let alertsVersion = 2
 
   /// Ticks in one partition file, milliseconds; part of the format.

@@ -111,6 +111,55 @@ struct HistoryTests {
     #expect(try history.gaps(minute(0)...minute(60)).gaps.count == 2)
   }
 
+  @Test(
+    "a damaged index is found at the start, not by the first question that needs it",
+    arguments: ["gaps_by_time", "gaps_by_node"])
+  func damagedIndex(name: String) throws {
+    let directory = try TemporaryDirectory()
+    let path = directory.path + "/history.sqlite"
+    func all(_ history: History) throws -> [String] { try history.gaps(Limits.tickRange).gaps.map { "\($0)" } }
+    let gaps: [String]
+    let offset: Int
+    let size: Int
+    do {
+      let history = try History(path: path)
+      var batch = HistoryBatch(shard: 0, record: 40)
+      batch.gaps = (1...30).map { number in
+        HistoryBatch.GapRecord(
+          record: UInt64(number), node: NodeID("n\(number % 5)")!,
+          gap: JournalGap(
+            node: NodeNumber(rawValue: 3), sequences: UInt64(number * 10)...UInt64(number * 10 + 4),
+            reason: .agentRestart, ticks: minute(number)...minute(number + 1)))
+      }
+      try history.apply(batch)
+      #expect(try history.database.checkpoint())
+      gaps = try all(history)
+      (size, offset) = try history.database.read { db in
+        let page = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+        let root =
+          try Int.fetchOne(db, sql: "SELECT rootpage FROM sqlite_schema WHERE name = ?", arguments: [name]) ?? 0
+        return (page, page * (root - 1))
+      }
+    }
+    #expect(gaps.count == 30)
+    let sound = try Data(contentsOf: URL(fileURLWithPath: path))
+    var mended = 0
+    for place in stride(from: offset + size - 1, to: offset + size / 2, by: -61) {
+      var bytes = sound
+      bytes[place] ^= 44
+      let copy = "\(directory.path)/copy-\(place).sqlite"
+      try bytes.write(to: URL(fileURLWithPath: copy))
+      var said: [String] = []
+      let history = try History.mended(path: copy) { said.append($0) }
+      mended += said.count
+      #expect(try all(history) == gaps, "byte \(place - offset) of the index")
+      for number in 0..<5 {
+        #expect(try history.gaps(of: NodeID("n\(number)")!, Limits.tickRange).gaps.count == 6)
+      }
+    }
+    #expect(mended > 0, "some of it was damage")
+  }
+
   @Test("a flipped bit anywhere in the file never gives a wrong value and never prevents the start", arguments: 0..<120)
   func flippedBit(trial: UInt64) throws {
     var random = SeededRandom(seed: trial)

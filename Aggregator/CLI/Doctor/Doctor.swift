@@ -200,6 +200,14 @@ enum Doctor {
     if let waiting = storage.minutesWaiting, waiting > 0 {
       checks.append(.fine("rollups", "\(UnitText.count(Int64(waiting))) minutes wait to be formed"))
     }
+    if let staying = storage.minutesNotRestated, staying > 0 {
+      checks.append(
+        .finding(
+          "rollups-kept",
+          "\(UnitText.count(Int64(staying))) minutes were to be formed anew and stay, since raw rows of them are lost",
+          limit: "0",
+          nextStep: "the log names the damaged files; late rows and restatements of these hours do not count"))
+    }
     return checks
   }
 

@@ -3,7 +3,7 @@ internal import Foundation
 
 /// The file `format` of a data directory: how many shards it has, and the format of everything in it.
 ///
-///     bongsu-data 2 shards 1 alerts 2 history 2 raw 1 registry 3 tiers 3
+///     bongsu-data 2 shards 1 alerts 2 history 2 raw 1 registry 3 tiers 4
 ///
 /// as a ``BongsuRecordLog/TwofoldLine``. It is read before any other file, and its word counts: a directory of a later release
 /// is refused whole, and a single file of another version than it says is damaged. Earlier releases wrote

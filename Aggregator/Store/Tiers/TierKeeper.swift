@@ -13,6 +13,7 @@ public final class TierKeeper: Sendable {
   private let fleet: Fleet
   private let retention: TierRetention
   private let formed: @Sendable (Tick) -> Void
+  private let stays: @Sendable (Tick, RawLosses) -> Void
   private let state: ThreadLock<State>
 
   /// The fleet that minutes are formed by: what it makes of nodes, and the bytes by which it is known again.
@@ -54,7 +55,6 @@ public final class TierKeeper: Sendable {
     var formed = 0
     /// Minutes with late rows that were not formed again, since what they are made of is no longer kept.
     var refused = 0
-    var losses = RawLosses()
   }
 
   /// How long late rows are gathered before a minute is formed again, milliseconds.
@@ -68,14 +68,19 @@ public final class TierKeeper: Sendable {
   public typealias RowSource =
     @Sendable (_ selection: RawSelection, _ body: (RawRun) throws -> Bool) throws -> RawLosses
 
-  /// - Parameter formed: called after a minute was stored, with its end, on the thread that works; must be quick.
+  /// - Parameters:
+  ///   - formed: called after a minute was stored, with its end, on the thread that works; must be quick.
+  ///   - stays: called where a minute is not formed anew although it was asked for, since raw rows of it are lost: with
+  ///     its end and what is lost, once for the minutes of an hour; on the thread that works, must be quick.
   public init(
     store: TierStore, fleet: Fleet, retention: TierRetention = TierRetention(),
-    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in }, rows: @escaping RowSource
+    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in },
+    stays: @escaping @Sendable (_ minute: Tick, _ losses: RawLosses) -> Void = { _, _ in }, rows: @escaping RowSource
   ) {
     self.store = store
     self.retention = retention
     self.formed = formed
+    self.stays = stays
     self.rows = rows
     self.fleet = fleet
     state = ThreadLock(State())
@@ -84,10 +89,12 @@ public final class TierKeeper: Sendable {
   /// The same for a fleet that never changes.
   public convenience init(
     store: TierStore, plan: RollupPlan, retention: TierRetention = TierRetention(),
-    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in }, rows: @escaping RowSource
+    formed: @escaping @Sendable (_ minute: Tick) -> Void = { _ in },
+    stays: @escaping @Sendable (_ minute: Tick, _ losses: RawLosses) -> Void = { _, _ in }, rows: @escaping RowSource
   ) {
     self.init(
-      store: store, fleet: Fleet(plan, bytes: []) { _ in plan }, retention: retention, formed: formed, rows: rows)
+      store: store, fleet: Fleet(plan, bytes: []) { _ in plan }, retention: retention, formed: formed, stays: stays,
+      rows: rows)
   }
 
   /// Minutes formed since the start.
@@ -159,7 +166,7 @@ public final class TierKeeper: Sendable {
   private func form(_ minute: Int64, _ asked: TierStore.Dirty?, _ state: inout State) throws {
     let carry = try carry(before: minute, &state)
     var former = try former(of: minute, restates: asked?.restates ?? false, &state)
-    let (formed, left, isWhole) = try rollup(minute, after: carry, &former, &state)
+    let (formed, left, losses) = try rollup(minute, after: carry, &former, &state)
     put(former, &state)
     let heard = left.newestTick?.unixMilliseconds ?? .min
     var about = TierStore.Circumstances(
@@ -168,10 +175,11 @@ public final class TierKeeper: Sendable {
     if minute % Self.carryMilliseconds == 0 { about.carry = left }
     // What was formed of all rows is not replaced by what is left of them.
     let isNew = try store.storedMinutes(minute...minute).isEmpty
-    if isWhole || isNew {
+    if isNew || !losses.hasLostRows {
       try store.replace(formed, former.plan, about)
-    } else if let asked {
-      try store.clear(asked.mark, of: minute)
+    } else {
+      if let asked { try store.clear(asked.mark, of: minute) }
+      if store.noteStays(minute) { stays(formed.end, losses) }
     }
     self.formed(formed.end)
     // Apart, so that new minutes between old ones do not make these search for what came before them.
@@ -234,7 +242,7 @@ public final class TierKeeper: Sendable {
   /// Forms a minute from its rows.
   private func rollup(
     _ end: Int64, after carry: RollupCarry, _ former: inout Former, _ state: inout State
-  ) throws -> (minute: StoredMinute, carry: RollupCarry, isWhole: Bool) {
+  ) throws -> (minute: StoredMinute, carry: RollupCarry, losses: RawLosses) {
     var rollup = MinuteRollup(former.plan, to: Tick(unixMilliseconds: end), after: carry)
     let ticks = MinuteRollup.ticks(to: Tick(unixMilliseconds: end))
     let start = Tick(unixMilliseconds: ticks.lowerBound.unixMilliseconds - carry.reachMilliseconds)
@@ -253,9 +261,8 @@ public final class TierKeeper: Sendable {
       return true
     }
     if !batch.isEmpty { rollup.add(batch) }
-    if !losses.damage.isEmpty || losses.undecodedRows > 0 { state.losses = losses }
     let (minute, left) = rollup.finish(&former.levels)
-    return (minute, left, !losses.hasLostRows)
+    return (minute, left, losses)
   }
 
   private func pack(before frontier: Int64) throws {

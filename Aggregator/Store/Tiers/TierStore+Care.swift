@@ -235,8 +235,8 @@ extension TierStore {
 
   /// Puts the sound rows of a damaged file into this one, which is new; returns how many.
   private func refill(_ rows: SalvagedRows) throws(StoreError) -> Int {
-    // In earlier formats rows of different tables have the same checksums. What raw history has is formed again.
-    if let version = rows.version, (1..<StoreLimits.tiersVersion).contains(version) { return 0 }
+    // Before version 3 rows of different tables have the same checksums. What raw history has is formed again.
+    if let version = rows.version, (1..<3).contains(version) { return 0 }
     var batch: [(TierTable, SalvagedRow)] = []
     var taken = 0
     var counts: [TierLevel: Int] = [:]

@@ -99,7 +99,7 @@ extension TierStore {
         if level != .rack {
           var ticks = TierTile(empty: TierRow.emptyTick)
           ticks.append(all: group.ticks, from: end - 60_000, step: 1000)
-          content.seconds.append((TierGroupNumber(level: kept, number: number), ticks.bytes))
+          content.seconds.append((TierGroupNumber(level: kept, number: number), ticks.packedBytes))
         }
       }
       if level != .rack { content.withoutSeconds += missing(kept, Set(numbers)) }
@@ -162,8 +162,44 @@ extension TierTile {
   }
 }
 
-/// Tiles of many groups in one row.
-enum FreshPart {
+/// Tiles of many groups in one row. They are read one by one, as they are asked for.
+struct FreshPart {
+  private let bytes: [UInt8]
+  /// Where the tile of each group is.
+  private let places: [Int: Range<Int>]
+
+  /// No group's.
+  static let empty = FreshPart(bytes: [], places: [:])
+
+  private init(bytes: [UInt8], places: [Int: Range<Int>]) {
+    self.bytes = bytes
+    self.places = places
+  }
+
+  /// A row as it is stored; `nil` when it is none.
+  init?(_ bytes: [UInt8]) {
+    let span = bytes.span
+    var offset = 1
+    guard bytes.count > 1, bytes[0] == 1, let count = IntegerColumn.number(span, &offset),
+      (0...Int64(TierGroupNumber.perPart)).contains(count)
+    else { return nil }
+    var places: [Int: Range<Int>] = [:]
+    for _ in 0..<count {
+      guard let number = IntegerColumn.number(span, &offset), let length = IntegerColumn.number(span, &offset),
+        length >= 0, length <= Int64(bytes.count - offset)
+      else { return nil }
+      places[Int(number)] = offset..<offset + Int(length)
+      offset += Int(length)
+    }
+    guard offset == bytes.count else { return nil }
+    self.init(bytes: bytes, places: places)
+  }
+
+  /// The tile of a group; `nil` where it has none.
+  func tile(_ number: Int) -> PackedTile? {
+    places[number].flatMap { PackedTile(Array(bytes[$0]), empty: TierRow.emptyWindow) }
+  }
+
   static func bytes(_ tiles: [(number: Int, bytes: [UInt8])]) -> [UInt8] {
     var bytes: [UInt8] = [1]
     IntegerColumn.put(Int64(tiles.count), &bytes)
@@ -173,53 +209,5 @@ enum FreshPart {
       bytes += tile.bytes
     }
     return bytes
-  }
-
-  /// Tiles by number of the group; `nil` when the bytes are none.
-  static func tiles(_ bytes: [UInt8]) -> [Int: PackedTile]? {
-    let span = bytes.span
-    var offset = 1
-    guard bytes.count > 1, bytes[0] == 1, let count = IntegerColumn.number(span, &offset), count >= 0 else {
-      return nil
-    }
-    var tiles: [Int: PackedTile] = [:]
-    for _ in 0..<min(count, Int64(TierGroupNumber.perPart)) {
-      guard let number = IntegerColumn.number(span, &offset), let length = IntegerColumn.number(span, &offset),
-        length >= 0, length <= Int64(bytes.count - offset),
-        let tile = PackedTile(Array(bytes[offset..<offset + Int(length)]), empty: TierRow.emptyWindow)
-      else { return nil }
-      offset += Int(length)
-      tiles[Int(number)] = tile
-    }
-    return offset == bytes.count ? tiles : nil
-  }
-}
-
-/// Sketches of one group, by place of the gauge.
-enum SketchBytes {
-  static func bytes(_ sketches: [(slot: Int, sketch: QuantileSketch)]) -> [UInt8] {
-    var writer = IntegerWriter()
-    writer.add(sketches.count)
-    for entry in sketches {
-      writer.add(Int64(RolledMetric.all[entry.slot].metric.id.rawValue))
-      writer.add(entry.sketch)
-    }
-    return writer.bytes
-  }
-
-  /// Sketches by slot; `nil` when the bytes are none.
-  static func sketches(_ bytes: [UInt8]) -> [Int: QuantileSketch]? {
-    var reader = IntegerReader(bytes)
-    do throws(PackedIntegersUnreadable) {
-      var found: [Int: QuantileSketch] = [:]
-      for _ in 0..<(try reader.count(max: RolledMetric.all.count)) {
-        let id = MetricID(rawValue: UInt16(truncatingIfNeeded: try reader.next()))
-        let sketch = try reader.sketch()
-        if let slot = RolledMetric.slot(of: id) { found[slot] = sketch }
-      }
-      return reader.isAtEnd ? found : nil
-    } catch {
-      return nil
-    }
   }
 }

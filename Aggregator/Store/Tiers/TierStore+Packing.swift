@@ -25,13 +25,13 @@ extension TierStore {
   func pack(hour: Int64, _ level: TierLevel, part: Int) throws(StoreError) {
     try database.write { db in
       let minutes = stride(from: hour - 3_600_000 + 60_000, through: hour, by: 60_000).map { $0 }
-      var fresh: [(end: Int64, id: Int64, tiles: [Int: PackedTile])] = []
+      var fresh: [(end: Int64, id: Int64, tiles: FreshPart)] = []
       for end in minutes {
         let id = FreshKey.id(end, level, part: part)
         guard let row = try self.fetch(.fresh, id, db) else { continue }
         // A damaged part is lost for all its groups; what was packed before of that minute goes with it.
-        guard let tiles = self.sound(row, id: id, in: .fresh).flatMap({ FreshPart.tiles($0) }) else {
-          fresh.append((end, id, [:]))
+        guard let tiles = self.sound(row, id: id, in: .fresh).flatMap({ FreshPart($0) }) else {
+          fresh.append((end, id, .empty))
           continue
         }
         fresh.append((end, id, tiles))
@@ -39,7 +39,8 @@ extension TierStore {
       guard !fresh.isEmpty else { return }
       let first = part * TierGroupNumber.perPart
       for number in first..<min(first + TierGroupNumber.perPart, self.count(level)) {
-        try self.pack(hour, TierGroupNumber(level: level, number: number), fresh.map { ($0.end, $0.tiles[number]) }, db)
+        let group = TierGroupNumber(level: level, number: number)
+        try self.pack(hour, group, fresh.map { ($0.end, $0.tiles.tile(number)) }, db)
       }
       for entry in fresh {
         try db.cachedStatement(sql: "DELETE FROM fresh WHERE id = ?").execute(arguments: [entry.id])
@@ -59,7 +60,11 @@ extension TierStore {
       let rows = entry.tile.flatMap(\.tile) ?? TierTile(empty: TierRow.emptyWindow)
       tile.replace((entry.end - 60_000 + 1)...entry.end, with: rows)
     }
-    if let known, known == tile { return }
+    // What is the same needs no writing, unless a longer tier lost its row.
+    if let known, known == tile {
+      if tile.ends.isEmpty { return }
+      if try isPacked(group, hour, finest, db) { return }
+    }
     try store(tile, finest, group, hour, db)
     var windows = tile
     if finest == .tenSeconds {
@@ -71,9 +76,18 @@ extension TierStore {
     if group.level.hasSketches { try packSketches(group, hour, db) }
   }
 
+  /// Whether every tier above `finest` has its row of an hour, and it is what was written.
+  private func isPacked(_ group: TierGroupNumber, _ hour: Int64, _ finest: Tier, _ db: Database) throws -> Bool {
+    try Tier.allCases.filter { $0 > finest }.allSatisfy { tier in
+      let id = TierKind(tier).id(group, hour)
+      guard let row = try fetch(.rows, id, db) else { return false }
+      return sound(row, id: id, in: .rows) != nil
+    }
+  }
+
   private func store(_ tile: TierTile, _ tier: Tier, _ group: TierGroupNumber, _ hour: Int64, _ db: Database) throws {
     let id = TierKind(tier).id(group, hour)
-    if tile.ends.isEmpty { try remove(id, db) } else { try put(.rows, id, tile.bytes, db) }
+    if tile.ends.isEmpty { try remove(id, db) } else { try put(.rows, id, tile.packedBytes, db) }
   }
 
   private func packSketches(_ group: TierGroupNumber, _ hour: Int64, _ db: Database) throws {

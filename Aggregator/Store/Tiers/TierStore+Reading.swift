@@ -147,9 +147,9 @@ extension TierStore: TierReader {
 private struct FreshTiles {
   let store: TierStore
   let level: TierLevel
-  /// Tiles of the part that was read last, by minute.
+  /// The part that was read last, by minute.
   private var part = -1
-  private var read: [Int64: [Int: PackedTile]] = [:]
+  private var read: [Int64: FreshPart] = [:]
 
   init(store: TierStore, level: TierLevel) {
     self.store = store
@@ -189,15 +189,15 @@ private struct FreshTiles {
       if read[minute] == nil {
         let freshID = FreshKey.id(minute, level, part: part)
         let row = try store.fetch(.fresh, freshID, db)
-        read[minute] = row.flatMap { store.sound($0, id: freshID, in: .fresh) }.flatMap { FreshPart.tiles($0) } ?? [:]
+        read[minute] =
+          row.flatMap { store.sound($0, id: freshID, in: .fresh) }.flatMap { FreshPart($0) } ?? FreshPart.empty
       }
       tile.replace(
         (minute - 60_000 + 1)...minute,
-        with: read[minute]?[group.number]?.tile ?? TierTile(empty: TierRow.emptyWindow))
+        with: read[minute]?.tile(group.number)?.tile ?? TierTile(empty: TierRow.emptyWindow))
     }
     guard !tile.ends.isEmpty else { return nil }
-    // Back into columns: an hour of one group, which is read for its few last minutes mostly.
-    return PackedTile((tier > finest ? TierWindows.merged(tile, tier) : tile).bytes, empty: TierRow.emptyWindow)
+    return PackedTile(tier > finest ? TierWindows.merged(tile, tier) : tile)
   }
 }
 

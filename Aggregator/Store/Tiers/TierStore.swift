@@ -32,6 +32,9 @@ public final class TierStore: Sendable {
     var nextMark: Int64
     /// Minutes that begin before are not formed again.
     var lateFloor: Int64 = 0
+    /// How often a minute was not formed anew since raw rows of it are lost, and the hours (by their ends) of these.
+    var staying = 0
+    var lossyHours: Set<Int64> = []
     /// Groups whose names are damaged, without those of which that is known.
     var lostGroups = 0
   }
@@ -42,7 +45,8 @@ public final class TierStore: Sendable {
   public init(path: String) throws(StoreError) {
     database = try StoreDatabase(
       path: path, version: StoreLimits.tiersVersion,
-      migrations: [Self.createTables, Self.keepFleets, Self.addChecksums], shrinks: true,
+      // Version 4 packs what it writes; what is there stays as it is.
+      migrations: [Self.createTables, Self.keepFleets, Self.addChecksums, { _ in }], shrinks: true,
       foundDamage: { Self.suspect(path) })
     state = ThreadLock(State(nextMark: Int64(Date().timeIntervalSince1970 * 1_000_000)))
     let floor = try fetchLateFloor()
@@ -89,6 +93,18 @@ public final class TierStore: Sendable {
 
   /// Rows that failed their checksum when they were read, since the start.
   public var damagedRows: Int { state.withLock { $0.damaged } }
+
+  /// How often a stored minute was to be formed anew, for late rows or a restatement, and stays as it was formed of all
+  /// rows, since some of them are lost by now; since the start.
+  public var stayingMinutes: Int { state.withLock { $0.staying } }
+
+  /// Counts a minute that stays as it is; whether it is the first of its hour.
+  func noteStays(_ minute: Int64) -> Bool {
+    state.withLock { state in
+      state.staying += 1
+      return state.lossyHours.insert(Tier.hour.end(of: Tick(unixMilliseconds: minute)).unixMilliseconds).inserted
+    }
+  }
 
   /// SQLite's check of the whole file; `nil` when it is sound. Reads every page.
   public func problem() throws(StoreError) -> String? { try database.problem() }

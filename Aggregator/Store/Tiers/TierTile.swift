@@ -1,3 +1,4 @@
+internal import BongsuCodec
 internal import BongsuRollup
 
 /// Some rows of one group of one tier: word columns over time.
@@ -8,6 +9,7 @@ internal import BongsuRollup
 ///     └─────────┴───────┴──────┴─────────────────────────┴──────────────────────────────────────────┘
 ///
 /// A column that has nothing but what an empty row has is left out. Columns are read one by one, as they are asked for.
+/// Version 2 has all behind the version as a ``BongsuCodec/PackedBytes``.
 struct TierTile: Equatable {
   /// What a row has where nothing was added; its count is the width.
   let empty: [Int64]
@@ -45,6 +47,14 @@ struct TierTile: Equatable {
   // MARK: Bytes
 
   static let version: UInt8 = 1
+  static let packedVersion: UInt8 = 2
+
+  /// ``bytes``, packed where that is shorter: for rows that stay.
+  var packedBytes: [UInt8] {
+    let plain = bytes
+    var packed: [UInt8] = [Self.packedVersion]
+    return PackedBytes.append(plain.span.extracting(droppingFirst: 1), to: &packed) ? packed : plain
+  }
 
   var bytes: [UInt8] {
     var bytes: [UInt8] = [Self.version]
@@ -77,9 +87,25 @@ struct PackedTile {
   private let bytes: [UInt8]
   /// Where the column of each word is; `nil` for one that is left out.
   private let places: [Range<Int>?]
+  /// The rows themselves where nothing is stored of them yet.
+  private let unpacked: TierTile?
+
+  /// Rows that were put together to be read.
+  init(_ tile: TierTile) {
+    empty = tile.empty
+    ends = tile.ends
+    bytes = []
+    places = []
+    unpacked = tile
+  }
 
   init?(_ bytes: [UInt8], empty: [Int64]) {
     self.empty = empty
+    var bytes = bytes
+    if bytes.first == TierTile.packedVersion {
+      guard let plain = PackedBytes.bytes(bytes.span, from: 1, behind: [TierTile.version]) else { return nil }
+      bytes = plain
+    }
     self.bytes = bytes
     let span = bytes.span
     var offset = 1
@@ -102,10 +128,14 @@ struct PackedTile {
     }
     guard offset == bytes.count else { return nil }
     self.places = places
+    unpacked = nil
   }
 
   /// The values of one word over all rows; `nil` when they are damaged.
   func column(_ word: Int) -> [Int64]? {
+    if let unpacked {
+      return unpacked.ends.indices.map { unpacked.words[$0 &* empty.count &+ word] }
+    }
     guard let place = places[word] else { return [Int64](repeating: empty[word], count: ends.count) }
     var offset = place.lowerBound
     guard let values = IntegerColumn.take(bytes.span, &offset, count: ends.count), offset == place.upperBound else {
@@ -116,6 +146,7 @@ struct PackedTile {
 
   /// All of it; `nil` when a column is damaged.
   var tile: TierTile? {
+    if let unpacked { return unpacked }
     var tile = TierTile(empty: empty)
     var words = [Int64](repeating: 0, count: ends.count * empty.count)
     for word in empty.indices {

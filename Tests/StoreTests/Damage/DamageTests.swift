@@ -106,7 +106,10 @@ struct DamageTests {
     for name in want.keys where answers[name] == nil { missing[String(name.prefix { $0 != " " }), default: 0] += 1 }
     for (kind, count) in missing {
       lost[kind, default: 0] += count
-      guard count <= lossMax[kind] ?? 0 else { return "\(count) of \(kind) are lost; said \(said)" }
+      guard count <= lossMax[kind] ?? 0 else {
+        let names = want.keys.filter { answers[$0] == nil && $0.hasPrefix(kind) }.sorted().prefix(3)
+        return "\(count) of \(kind) are lost, such as \(names); said \(said)"
+      }
     }
     if !missing.isEmpty, said.isEmpty { return "\(missing) are lost and nothing is said" }
     return nil

@@ -3,6 +3,7 @@ import BongsuModel
 import BongsuRollup
 import BongsuTestKit
 import GRDB
+import Synchronization
 import Testing
 
 @testable import BongsuStore
@@ -128,6 +129,57 @@ struct RestatementTests {
     #expect(try fleets() == [1, 2])
     try after.store.thinCarries(newest: TierKeeperTests.closed.unixMilliseconds, fleet: 2)
     #expect(try fleets() == [2], "no minute of the first can be formed again")
+  }
+
+  @Test("a minute of which raw rows are lost stays as it was formed of all, is counted, and told once for its hour")
+  func damagedHour() throws {
+    let folder = try TemporaryDirectory()
+    let rows = TierRows(seed: Self.seed, seconds: TierKeeperTests.seconds)
+    let path = "\(folder.path)/tiers.sqlite"
+    let before = try Self.keeper(path, rows, fleet: 1)
+    try TierKeeperTests.note(before, 1, rows.minutes())
+    try TierKeeperTests.work(before)
+    let old = try Self.content(before.store)
+    // Of the hour that begins after two minutes half of the nodes are lost.
+    let hour = TierFleet.start + 120_000
+    let lossy: TierKeeper.RowSource = { selection, body in
+      var losses = try rows.source(selection) { run in
+        run.ticks[0].unixMilliseconds > hour && run.node.name.hasPrefix("east") ? true : try body(run)
+      }
+      if selection.ticks.upperBound.unixMilliseconds > hour {
+        losses.damage = ["chunk 1 of east"]
+        losses.hasLostRows = true
+      }
+      return losses
+    }
+    let told = Mutex<[String]>([])
+    let after = TierKeeper(
+      store: try TierStore(path: path), fleet: Self.fleet(2),
+      stays: { minute, losses in
+        told.withLock { $0.append("\((minute.unixMilliseconds - hour) / 60_000) \(losses.damage)") }
+      }, rows: lossy)
+    let all = TierKeeperTests.seconds / 60
+    #expect(try after.restate(from: Tick(unixMilliseconds: 0)) == all)
+    try TierKeeperTests.work(after)
+    let lost = (hour + 1)...TierKeeperTests.closed.unixMilliseconds
+    func short(_ content: [String: [Int64: Double]], _ span: ClosedRange<Int64>) -> [String: [Int64: Double]] {
+      content.filter { !$0.key.hasPrefix("quarterHour") && !$0.key.hasPrefix("hour") }
+        .mapValues { $0.filter { span.contains($0.key) } }.filter { !$0.value.isEmpty }
+    }
+    let new = try Self.content(after.store)
+    #expect(short(new, lost) == short(old, lost), "what was right was replaced")
+    #expect(short(new, 0...hour) != short(old, 0...hour), "what is whole was not restated")
+    #expect(after.store.stayingMinutes >= all - 2)
+    #expect(told.withLock { $0 } == ["1 [\"chunk 1 of east\"]"])
+    #expect(try after.store.dirtyMinutes().allSatisfy { $0.minute > TierKeeperTests.closed.unixMilliseconds })
+
+    // What was never formed is formed of what is left, and nothing stays.
+    let fresh = TierKeeper(
+      store: try TierStore(path: "\(folder.path)/fresh.sqlite"), fleet: Self.fleet(2),
+      stays: { minute, _ in Issue.record("\(minute) stays") }, rows: lossy)
+    try TierKeeperTests.note(fresh, 1, rows.minutes())
+    try TierKeeperTests.work(fresh)
+    #expect(fresh.formedMinutes >= all && fresh.store.stayingMinutes == 0)
   }
 
   @Test("a kept fleet that is damaged, or that this release cannot read, leaves the present one")

@@ -50,6 +50,29 @@ struct TierCareTests {
     #expect(try second.store.numbers(level, ["factory=newer"]) == [count + 1])
   }
 
+  @Test("a lost window of a longer tier is made again with the minutes of its hour, though the shorter ones are there")
+  func lostWindow() throws {
+    let folder = try TemporaryDirectory()
+    let rows = TierRows(seed: 76, seconds: Self.seconds)
+    let store = try Self.stored("\(folder.path)/tiers.sqlite", rows)
+    let content = try TierKeeperTests.content(store)
+    let hour = TierFleet.start + 120_000
+    try store.database.write { db in
+      for kind in [TierKind.minutes, .quarterHours, .hours] {
+        try db.execute(
+          sql: "DELETE FROM rows WHERE id >> 60 = ? AND id & ? = ?",
+          arguments: [kind.rawValue, 1 << 30 - 1, hour / kind.unit])
+        #expect(db.changesCount > 0, "\(kind) of the hour is packed")
+      }
+    }
+    #expect(try TierKeeperTests.content(store) != content)
+    let keeper = TierKeeper(
+      store: store, fleet: TierKeeper.Fleet(TierFleet.plan, bytes: [1]) { _ in TierFleet.plan }, rows: rows.source)
+    try TierKeeperTests.note(keeper, 2, rows.minutes { $0.tick <= hour })
+    try TierKeeperTests.work(keeper, closed: Self.closed)
+    #expect(try TierKeeperTests.content(store) == content)
+  }
+
   @Test("a file of the present version that lost its trees has all of its rows again")
   func lostTrees() throws {
     let folder = try TemporaryDirectory()
