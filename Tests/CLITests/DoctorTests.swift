@@ -104,7 +104,7 @@ import Testing
       case "disk-rollups":
         facts.storage = .known(
           StorageReport(parts: [], bounds: [StorageReport.Bound(name: "rollups", bytesMax: 1 << 20, daysHeld: 0)]))
-      case "rollups-kept": facts.storage = .known(StorageReport(parts: [], minutesNotRestated: 3))
+      case "rollups-kept": facts.storage = .known(StorageReport(parts: [], bounds: [], minutesNotRestated: 3))
       case "disk": facts.storage = .known(StorageReport(parts: [], daysUntilFull: 13.9))
       case "unassigned":
         status.nodes = NodeCounts(connected: 1, known: 1, expected: 1, unassigned: 9, unassignedNames: ["stray"])
