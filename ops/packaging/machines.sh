@@ -53,7 +53,8 @@ machines_base() {
 machines_packages() { # root, packages…
   local base=$1
   shift
-  chroot "$base" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq
+  # Whoever runs this may keep temporary files where a machine has no folder.
+  env -u TMPDIR chroot "$base" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq
     apt-get install -y -qq --no-install-recommends "$@"; apt-get clean' sh "$@" >>"$base.log" 2>&1 ||
     { tail -n 5 "$base.log" >&2; fail "the base root lacks its packages; the log is $base.log"; }
   touch "$base/.complete"
@@ -126,7 +127,7 @@ BOOT
 machine() {
   local name=$1
   shift
-  nsenter --target "${machine_pid[$name]}" --all -- /bin/sh -c 'cd /root && exec "$@"' sh "$@"
+  nsenter --target "${machine_pid[$name]}" --all -- env -u TMPDIR /bin/sh -c 'cd /root && exec "$@"' sh "$@"
 }
 
 # The same with this machine's network, for what fetches packages.
@@ -134,7 +135,7 @@ machine_online() {
   local name=$1
   shift
   nsenter --target "${machine_pid[$name]}" --mount --pid --uts --ipc --cgroup -- \
-    /bin/sh -c 'cd /root && exec "$@"' sh "$@"
+    env -u TMPDIR /bin/sh -c 'cd /root && exec "$@"' sh "$@"
 }
 
 # Connects machines by a network of their own, 10.74.20.1 for the first and so on, and lets them know their names.
