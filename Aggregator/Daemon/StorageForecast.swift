@@ -63,17 +63,17 @@ struct StorageForecast: Sendable {
     static let samplesOfGPU = 14.0
     /// `ops/bench ingest`: 800 GPUs, twelve values a GPU and second, 300 s, chunks of five minutes with their index.
     static let rawSample = 0.62
-    // 64 nodes of eight GPUs for 62 minutes with the rows of `ops/bench tiers`: bytes of bodies by kind of row, over the
-    // groups and hours that they are of. They depend little on how many GPUs a group has.
-    static let groupMinuteOfSeconds = 1974.0
-    static let groupHourOfTenSeconds = 35_055.0
-    static let groupHourOfMinutes = 6507.0
-    static let groupHourOfQuarterHours = 1020.0
-    static let groupHourOfHours = 555.0
+    // `ops/bench tiers`, a day of 250 nodes of eight GPUs: bytes of bodies by kind of row, over the groups and hours that
+    // they are of. They depend little on how many GPUs a group has.
+    static let groupMinuteOfSeconds = 1569.0
+    static let groupHourOfTenSeconds = 26_150.0
+    static let groupHourOfMinutes = 5095.0
+    static let groupHourOfQuarterHours = 795.0
+    static let groupHourOfHours = 405.0
     /// Of sixty minutes, four quarter-hours and the hour.
-    static let groupHourOfSketches = 136_424.0
+    static let groupHourOfSketches = 107_600.0
     /// Pages over bodies in the table of rows, as SQLite's own `dbstat` has them.
-    static let file = 1.21
+    static let file = 1.2
   }
 }
 
