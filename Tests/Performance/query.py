@@ -56,9 +56,8 @@ class Server:
             self.process.kill()
 
 
-def start_aggregator(options, work):
-    nation_fleet.main(options.nodes, -(-options.nodes // NODES_PER_SIMULATOR), work / "fleet",
-                      options.node_gpus)
+def start_aggregator(options, work, node_gpus=nation_fleet.NODE_GPUS, interval="1s"):
+    nation_fleet.main(options.nodes, -(-options.nodes // NODES_PER_SIMULATOR), work / "fleet", node_gpus)
     ingest, http = free_port(), free_port()
     aggregator = Server(
         "the aggregator",
@@ -70,7 +69,7 @@ def start_aggregator(options, work):
         with open(work / f"{plan.stem}.log", "w") as log:
             fleets.append(subprocess.Popen(
                 [f"{options.bin}/bongsu-fleet", "--fleet", str(plan), "--aggregator", f"127.0.0.1:{ingest}", "--interval",
-                 options.interval],
+                 interval],
                 stdout=log, stderr=subprocess.STDOUT))
     return aggregator, fleets
 
@@ -217,7 +216,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     work = options.work.resolve()
     began = int(time.time()) - 1
-    aggregator, fleets = start_aggregator(options, work)
+    aggregator, fleets = start_aggregator(options, work, options.node_gpus, options.interval)
     peers = []
     try:
         deadline = time.monotonic() + 60 + options.nodes / 50

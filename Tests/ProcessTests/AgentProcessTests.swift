@@ -15,7 +15,7 @@ struct AgentProcessTests {
         "\(folder.path)/spool",
       ])
     // Long enough for several attempts: an answer is waited for 10 s, then the next one follows within seconds.
-    #expect(try await eventually(within: 30) { agent.errors.contains("no answer from") })
+    #expect(try await eventually(within: 120) { agent.errors.contains("no answer from") })
     try await Task.sleep(for: .seconds(16))
     #expect(agent.isRunning)
     #expect(agent.errors.components(separatedBy: "no answer from").count == 2, "\(agent.errors)")

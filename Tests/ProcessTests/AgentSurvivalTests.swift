@@ -16,14 +16,14 @@ struct AgentSurvivalTests {
   func terminated() async throws {
     let site = try Site()
     let agent = try site.agent(source + site.keeping)
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.count >= 8 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= 8 })
     agent.terminate()
     let ended = try #require(try await agent.ended(within: 15))
     #expect(ended.status == 0 && ended.errors.contains("what is not acknowledged goes to the spool"))
     let before = DrillRows(site.log).rows.count
     try await site.startAggregator()
     let next = try site.agent(source + site.keeping)
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.count >= before + 3 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= before + 3 })
     next.terminate()
     #expect(try await next.ended(within: 15)?.status == 0)
     let again = try site.agent(source + site.keeping, isWitnessed: false)
@@ -42,12 +42,12 @@ struct AgentSurvivalTests {
     let first = DrillRows(site.log).rows
     let next = try site.agent(source + site.keeping)
     try await site.startAggregator()
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.count >= first.count + 3 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= first.count + 3 })
     var unexplained: [Int64] = []
     var stored: Set<Int64> = []
     var gaps: [Site.Gap] = []
     // Gap records can be asked for once the history has taken them.
-    let isWhole = try await eventually(within: 90) {
+    let isWhole = try await eventually(within: 120) {
       stored = try await site.storedTicks()
       gaps = try await site.gaps()
       unexplained = first.map(\.tick).filter { tick in
@@ -75,10 +75,10 @@ struct AgentSurvivalTests {
       "bongsu-agent", ["join", try await site.joinString(), "--node", "node-1", "--state", "\(site.folder.path)/state"])
     #expect(joined.status == 0, "\(joined.errors)")
     let agent = try site.agent(source + site.keeping)
-    #expect(try await eventually(within: 20) { lines(agent, with: "connected to") == 1 })
+    #expect(try await eventually(within: 120) { lines(agent, with: "connected to") == 1 })
     try await site.stopAggregator()
     try await site.startAggregator(data: "other", secure: true)
-    let isSaid = try await eventually(within: 60) {
+    let isSaid = try await eventually(within: 120) {
       agent.errors.contains("or it is not the aggregator that this node joined")
     }
     #expect(isSaid, "\(agent.errors)")
@@ -88,7 +88,7 @@ struct AgentSurvivalTests {
     #expect(try await site.storedTicks().isEmpty)
     try await site.stopAggregator()
     try await site.startAggregator(secure: true)
-    #expect(try await eventually(within: 90) { lines(agent, with: "connected to") == 2 }, "\(agent.errors)")
+    #expect(try await eventually(within: 120) { lines(agent, with: "connected to") == 2 }, "\(agent.errors)")
     let last = DrillRows(site.log).rows.last?.tick ?? 0
     #expect(try await site.missing(upTo: last).isEmpty)
     #expect(DrillRows(site.log).isComplete(agent))
@@ -113,17 +113,17 @@ struct AgentSurvivalTests {
     }
     try Data(count: 8).write(to: URL(fileURLWithPath: offset))
     let agent = try site.agent(source + site.keeping, environment: ["LD_PRELOAD": shim, "CLOCK_SHIM": offset])
-    #expect(try await eventually(within: 30) { DrillRows(site.log).rows.count >= 3 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= 3 })
     for (number, seconds) in [Int64(3600), -3600, 0].enumerated() {
       try step(seconds)
       // Ticks count the time since the session began, which never steps.
       let rows = DrillRows(site.log).rows.count
-      #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count >= rows + 3 })
+      #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= rows + 3 })
       #expect(abs(unixMilliseconds() - (DrillRows(site.log).rows.last?.tick ?? 0)) < 5000)
       // A new session compares the clocks again.
       try await site.stopAggregator()
       try await site.startAggregator()
-      let isBack = try await eventually(within: 40) { lines(agent, with: "info uplink: connected to") == number + 2 }
+      let isBack = try await eventually(within: 120) { lines(agent, with: "info uplink: connected to") == number + 2 }
       #expect(isBack, "\(agent.errors)")
       let said = agent.errors.split(separator: "\n").last { $0.contains("info uplink: connected to") } ?? ""
       let words = said.split(separator: " ")
@@ -148,12 +148,12 @@ struct AgentSurvivalTests {
       source + ["--state", "\(disk)/state", "--spool", "\(disk)/spool"],
       through: ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o ro none '\(disk)' && exec \"$@\"", "sh"])
     // Longer than rows wait before they are written.
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.count >= 9 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= 9 })
     #expect(agent.isRunning, "\(agent.errors)")
     #expect(lines(agent, with: "unsent samples are kept in memory alone") == 1, "\(agent.errors)")
     #expect(agent.errors.contains("Read-only file system"))
     try await site.startAggregator()
-    #expect(try await eventually(within: 60) { lines(agent, with: "connected to") == 1 }, "\(agent.errors)")
+    #expect(try await eventually(within: 120) { lines(agent, with: "connected to") == 1 }, "\(agent.errors)")
     #expect(try await site.missing(upTo: DrillRows(site.log).rows.last?.tick ?? 0).isEmpty)
     agent.terminate()
     #expect(try await agent.ended(within: 15)?.status == 0)
@@ -174,14 +174,14 @@ struct AgentSurvivalTests {
           + "{ head -c 2M /dev/zero >'\(disk)/filler' 2>/dev/null || true; } && exec \"$@\"", "sh",
       ])
     #expect(
-      try await eventually(within: 40) { lines(agent, with: "unsent rows wait in memory") >= 1 }, "\(agent.errors)")
+      try await eventually(within: 120) { lines(agent, with: "unsent rows wait in memory") >= 1 }, "\(agent.errors)")
     let rows = DrillRows(site.log).rows.count
-    #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count >= rows + 4 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= rows + 4 })
     #expect(lines(agent, with: "unsent rows wait in memory") == 1, "\(agent.errors)")
     try FileManager.default.removeItem(atPath: "/proc/\(agent.processID)/root\(disk)/filler")
-    #expect(try await eventually(within: 60) { lines(agent, with: "takes rows again") == 1 }, "\(agent.errors)")
+    #expect(try await eventually(within: 120) { lines(agent, with: "takes rows again") == 1 }, "\(agent.errors)")
     try await site.startAggregator()
-    #expect(try await eventually(within: 60) { lines(agent, with: "connected to") == 1 }, "\(agent.errors)")
+    #expect(try await eventually(within: 120) { lines(agent, with: "connected to") == 1 }, "\(agent.errors)")
     #expect(try await site.missing(upTo: DrillRows(site.log).rows.last?.tick ?? 0).isEmpty, "\(agent.errors)")
     #expect(try await site.gaps().isEmpty)
   }
@@ -191,7 +191,7 @@ struct AgentSurvivalTests {
     let site = try Site()
     try await site.startAggregator()
     let agent = try site.agent(source + site.keeping, isWitnessed: false)
-    #expect(try await eventually(within: 20) { lines(agent, with: "connected to") == 1 })
+    #expect(try await eventually(within: 120) { lines(agent, with: "connected to") == 1 })
     // Acknowledgements have come, and the pages of start-up code are let go.
     try await Task.sleep(for: .seconds(12))
     let before = try Traces(agent, site)

@@ -33,7 +33,7 @@ struct DashboardTests {
   @Test("every panel of every dashboard has an answer with values, and variables have choices")
   func panels() async throws {
     let nation = try RunningNation(nodes: 24)
-    let isThere = try await eventually(within: 90) {
+    let isThere = try await eventually(within: 300) {
       let nodes = try await nation.bongsu("labels", "node", "--match", "bongsu_gpu_power_watts")
       guard nodes.output.split(separator: "\n").count >= 10 else { return false }
       return try await nation.bongsu("query", "rate(bongsu_ingest_samples_total[1m])").output != "no series\n"

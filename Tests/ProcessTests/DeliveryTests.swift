@@ -26,7 +26,7 @@ struct DeliveryTests {
       ])
     let recorded = try RecordedPower(path: trace)
     var shown: Top?
-    let isShown = try await eventually(within: 40) {
+    let isShown = try await eventually(within: 120) {
       let ended = try await run("bongsu", ["top", "gpus", "--node", "node-1", "--format", "json", "--url", url])
       shown = try? JSONDecoder().decode(Top.self, from: Data(ended.output.utf8))
       return shown?.closedTick != nil && shown?.rows.count == 8 && shown?.rows.allSatisfy { $0.milliwatts > 0 } == true

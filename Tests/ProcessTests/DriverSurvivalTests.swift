@@ -42,14 +42,14 @@ struct DriverSurvivalTests {
     let agent = try site.agent(
       ["--source", "nvml:\(machine.library.path)", "--state", "\(site.folder.path)/state"],
       environment: machine.environment(gpus: 1))
-    #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count { $0.power != nil } >= 3 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count { $0.power != nil } >= 3 })
     try machine.set("hang_ms", 30_000)
-    #expect(try await eventually(within: 10) { DrillRows(site.log).rows.last?.power == nil })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.last?.power == nil })
     let began = ContinuousClock.now
     // The call that is under way keeps its length.
     try machine.set("hang_ms", 0)
     #expect(try await condition(site).hasPrefix("hung: "))
-    let isBack = try await eventually(within: 60) { DrillRows(site.log).rows.last?.power != nil }
+    let isBack = try await eventually(within: 120) { DrillRows(site.log).rows.last?.power != nil }
     #expect(isBack && ContinuousClock.now - began > .seconds(25))
     let rows = DrillRows(site.log)
     #expect(rows.rows.count { $0.power == nil } >= 25)
@@ -66,14 +66,14 @@ struct DriverSurvivalTests {
     let machine = try Machine()
     let late = "\(machine.folder.path)/libnvidia-ml.so.1"
     let agent = try site.agent(["--source", "nvml:\(late)"], environment: machine.environment(gpus: 8))
-    #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count >= 3 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= 3 })
     #expect(DrillRows(site.log).rows.allSatisfy { $0.power == nil })
     // The library comes before its driver is loaded, as installers leave it for a while.
     try machine.set("driver_code", 9)
     try FileManager.default.copyItem(atPath: machine.library.path, toPath: late)
-    #expect(try await eventually(within: 30) { agent.errors.contains("the NVIDIA driver is not loaded") })
+    #expect(try await eventually(within: 120) { agent.errors.contains("the NVIDIA driver is not loaded") })
     try machine.set("driver_code", 0)
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.last?.power != nil })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.last?.power != nil })
     let lines = agent.errors.split(separator: "\n").filter { $0.contains(late) }
     #expect(lines.count == 3, "\(agent.errors)")
     #expect(DrillRows(site.log).isComplete(agent))
@@ -95,7 +95,7 @@ struct DriverSurvivalTests {
     #expect(try await last { $0.power != nil && $0.utilization == nil })
     try machine.set("lost", 1)
     #expect(try await last { $0.power == nil })
-    #expect(try await eventually(within: 20) { try await condition(site).contains("1 of 2 GPUs do not answer") })
+    #expect(try await eventually(within: 120) { try await condition(site).contains("1 of 2 GPUs do not answer") })
     try machine.set("lost", 0)
     #expect(try await last { $0.power != nil })
     try machine.set("mig", 0)
@@ -118,18 +118,18 @@ struct DriverSurvivalTests {
     let agent = try site.agent(
       ["--source", "nvml:\(installed)", "--state", "\(site.folder.path)/state"],
       environment: machine.environment(gpus: 2))
-    #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count { $0.power != nil } >= 2 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count { $0.power != nil } >= 2 })
     #expect(try await condition(site).hasSuffix("driver 580.105.08"))
     // As a package manager does it: a new file takes the name, and the old one lives as long as it is open.
     try FileManager.default.copyItem(atPath: next.path, toPath: installed + ".new")
     #expect(runShell("mv '\(installed).new' '\(installed)'") == 0)
     let rows = DrillRows(site.log).rows.count
-    #expect(try await eventually(within: 20) { DrillRows(site.log).rows.count >= rows + 2 })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.count >= rows + 2 })
     #expect(DrillRows(site.log).rows.last?.power != nil, "the old library serves on")
     try machine.set("driver_code", 18)
-    #expect(try await eventually(within: 10) { DrillRows(site.log).rows.last?.power == nil })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.last?.power == nil })
     try machine.set("driver_code", 0)
-    #expect(try await eventually(within: 40) { DrillRows(site.log).rows.last?.power != nil })
+    #expect(try await eventually(within: 120) { DrillRows(site.log).rows.last?.power != nil })
     #expect(try await condition(site).hasSuffix("driver 590.44.01"))
     let maps = try String(contentsOfFile: "/proc/\(agent.processID)/maps", encoding: .utf8)
     #expect(maps.contains(installed) && !maps.contains("\(installed) (deleted)"))

@@ -49,7 +49,7 @@ struct FacilityProcessTests {
     let agent = try RunningProgram("bongsu-facility-agent", ["--config", file])
     let meter = "bongsu_node_power_watts{node=\"feeder-a\"}"
     let gpus = "sum(bongsu_gpu_power_watts{node=\"node-1\"})"
-    let isShown = try await eventually(within: 40) {
+    let isShown = try await eventually(within: 120) {
       value(of: meter, url) == "12500" && isRecorded(value(of: gpus, url))
     }
     let seen = (value(of: meter, url), value(of: gpus, url))
@@ -57,7 +57,7 @@ struct FacilityProcessTests {
     #expect(isShown, "\(seen)\nagent: \(agent.errors)\naggregator: \(aggregator.errors)")
     // The meter's page ends: its reading goes, the GPUs stay.
     try FileManager.default.removeItem(atPath: pages.folder + "/meters")
-    let isGone = try await eventually(within: 20) {
+    let isGone = try await eventually(within: 120) {
       value(of: meter, url) == nil && isRecorded(value(of: gpus, url))
     }
     #expect(isGone, "\(agent.errors)")
@@ -110,11 +110,11 @@ struct FacilityProcessTests {
     let agent = try site.agent(
       ["--source", "simulated:gpus=8,model=H100,seed=1"] + site.keeping, isWitnessed: false)
     let estimated = "bongsu_power_estimated_watts:sum"
-    let isEstimated = try await eventually(within: 60) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
+    let isEstimated = try await eventually(within: 120) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
     #expect(isEstimated, "\(agent.errors)")
     let facility = try RunningProgram("bongsu-facility-agent", ["--config", file])
     let levels = ["rack", "hall", "factory", "nation", "allocation"]
-    let isMeasured = try await eventually(within: 90) {
+    let isMeasured = try await eventually(within: 120) {
       levels.allSatisfy { level in
         number("sum(\(level):bongsu_power_total_watts:sum)", site.url) == 7777.5
           && number("sum(\(level):bongsu_power_measured_watts:sum)", site.url) == 7777.5
@@ -128,7 +128,7 @@ struct FacilityProcessTests {
     // Without the controller's readings the estimate returns.
     facility.terminate()
     #expect(try await facility.ended(within: 60)?.status == 0)
-    let isBack = try await eventually(within: 60) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
+    let isBack = try await eventually(within: 120) { number("nation:\(estimated)", site.url) ?? 0 > 0 }
     #expect(isBack)
     agent.terminate()
     #expect(try await agent.ended(within: 60)?.status == 0)
@@ -143,7 +143,7 @@ struct FacilityProcessTests {
 
   private func joinString(_ url: String, patterns: String) async throws -> String {
     var text: String?
-    _ = try await eventually(within: 20) {
+    _ = try await eventually(within: 120) {
       let ended = try await run("bongsu", ["join-token", "create", "--uses", "2", "--nodes", patterns, "--url", url])
       text = ended.output.split(whereSeparator: \.isWhitespace).first { $0.hasPrefix("bongsu1") }.map(String.init)
       return text != nil

@@ -57,7 +57,7 @@ struct HistoryProcessTests {
     #expect(after >= energy)
     var running = Self.runningEnergy(url)
     #expect(
-      try await eventually(within: 60) {
+      try await eventually(within: 120) {
         running = Self.runningEnergy(url)
         return running != nil
       }, "\(again.errors)")

@@ -19,7 +19,7 @@ struct PrometheusAgreementTests {
   func agrees() async throws {
     let nation = try RunningNation(nodes: 3)
     var first: Int64?
-    let isThere = try await eventually(within: 60) {
+    let isThere = try await eventually(within: 120) {
       let asked = try await nation.bongsu(
         "query", "min(timestamp(bongsu_gpu_power_watts)) and count(bongsu_gpu_power_watts) > 11", "--format", "csv")
       first = asked.output.split(separator: "\r\n").last?.split(separator: ",").last.flatMap { Double($0) }

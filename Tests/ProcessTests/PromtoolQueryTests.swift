@@ -12,7 +12,7 @@ struct PromtoolQueryTests {
     .timeLimit(.minutes(5)))
   func queries() async throws {
     let nation = try RunningNation(nodes: 3)
-    let isThere = try await eventually(within: 90) {
+    let isThere = try await eventually(within: 120) {
       try await ask("instant", [nation.url, "count(count by (node) (bongsu_gpu_power_watts offset 5s)) == 3"]).output
         .contains(
           "=>")

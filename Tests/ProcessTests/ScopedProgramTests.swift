@@ -61,7 +61,7 @@ struct ScopedProgramTests {
       ])
     let fleet = try RunningProgram("bongsu-fleet", ["--fleet", plan, "--aggregator", "127.0.0.1:\(ingest)"])
     defer { fleet.send(SIGTERM) }
-    let isThere = try await eventually(within: 90) {
+    let isThere = try await eventually(within: 120) {
       try await Asker(url: url, token: "").get("/api/v1/query?query=count(bongsu_gpu_power_watts)", isNarrowed: false)
         .contains("\"40\"")
     }

@@ -18,7 +18,7 @@ struct SecureHTTPTests {
       ["--http-tls-certificate", "\(folder.path)/http.pem", "--http-tls-key", "\(folder.path)/http.key"])
     let url = "https://localhost:\(http)"
     let authority = ["BONGSU_URL": url, "BONGSU_CA_FILE": tls.authority]
-    #expect(try await eventually(within: 60) { try await run("bongsu", ["status"], authority).status == 0 })
+    #expect(try await eventually(within: 120) { try await run("bongsu", ["status"], authority).status == 0 })
 
     // The first token is made on this machine, which needs none.
     let made = try await run(
@@ -26,7 +26,7 @@ struct SecureHTTPTests {
     #expect(made.status == 0 && made.errors.contains("not shown again"), "\(made)")
     let secret = made.output.trimmingCharacters(in: .whitespacesAndNewlines)
     let scoped = authority.merging(["BONGSU_TOKEN": secret]) { $1 }
-    let listsNode = try await eventually(within: 30) {
+    let listsNode = try await eventually(within: 120) {
       try await run("bongsu", ["nodes", "list", "--format", "csv"], authority).output.contains("node-1")
     }
     #expect(listsNode, "\(aggregator.errors)")
@@ -60,7 +60,7 @@ struct SecureHTTPTests {
         try tls.install(name)
         aggregator.send(SIGHUP)
         let before = expiries[expiries.count - 1]
-        #expect(try await eventually(within: 30) { try await tls.served(http) != before }, "\(aggregator.errors)")
+        #expect(try await eventually(within: 120) { try await tls.served(http) != before }, "\(aggregator.errors)")
         expiries.append(try await tls.served(http))
       }
       try Data().write(to: URL(fileURLWithPath: stop))
@@ -73,7 +73,7 @@ struct SecureHTTPTests {
     try Data("nonsense".utf8).write(to: URL(fileURLWithPath: "\(folder.path)/http.pem"))
     aggregator.send(SIGHUP)
     #expect(
-      try await eventually(within: 30) {
+      try await eventually(within: 120) {
         aggregator.errors.contains("the certificate of HTTP is left as it was")
           && aggregator.errors.contains("http.pem: it holds no certificate that can be read")
       }, "\(aggregator.errors)")
@@ -99,7 +99,7 @@ struct SecureHTTPTests {
       ])
     defer { aggregator.terminate() }
     let url = "https://localhost:\(http)"
-    #expect(try await eventually(within: 60) { aggregator.errors.contains("http listening") }, "\(aggregator.errors)")
+    #expect(try await eventually(within: 120) { aggregator.errors.contains("http listening") }, "\(aggregator.errors)")
     func said(_ arguments: [String], _ environment: [String: String]) async throws -> String {
       let ended = try await run("bongsu", arguments, environment)
       #expect(ended.status == 1 && ended.output.isEmpty, "\(ended)")

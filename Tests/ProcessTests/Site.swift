@@ -26,7 +26,7 @@ final class Site {
         "127.0.0.1:\(ports.ingest)", "--http", "127.0.0.1:\(ports.http)",
       ] + more)
     aggregator = started
-    let isReady = try await eventually(within: 90) { shellOutput("curl -sf '\(self.url)/-/ready'") != nil }
+    let isReady = try await eventually(within: 120) { shellOutput("curl -sf '\(self.url)/-/ready'") != nil }
     try #require(isReady, "\(started.errors)")
   }
 
