@@ -80,7 +80,8 @@ struct AgentControlTests {
       "--node", "n", "--aggregator", "127.0.0.1:1", "--source", "simulated:gpus=1", "--state", folder.path,
     ]
     let next = try RunningProgram("bongsu-agent", arguments)
-    #expect(try await eventually(within: 120) { (try? await status(folder.path)["pid"] as? Int) == Int(next.processID) })
+    #expect(
+      try await eventually(within: 120) { (try? await status(folder.path)["pid"] as? Int) == Int(next.processID) })
     let second = try RunningProgram("bongsu-agent", arguments)
     #expect(try await eventually(within: 120) { second.errors.contains("belongs to another running agent") })
     #expect(second.isRunning)
