@@ -191,8 +191,8 @@ let package = Package(
         "BongsuSpool", "BongsuStore", "BongsuTestKit", "BongsuWire",
       ]),
     program(
-      "bongsu-tier-bench", "Tests/Performance/TierBench",
-      ["BongsuFleet", "BongsuModel", "BongsuRollup", "BongsuStore"]),
+      "bongsu-past", "Tests/Performance/Past",
+      ["BongsuCodec", "BongsuFleet", "BongsuModel", "BongsuRecordLog", "BongsuRollup", "BongsuStore", "BongsuWire"]),
     program("bongsu-simulate", "Tests/Simulation/Command", ["BongsuSimulation"]),
     .testTarget(
       name: "SimulationTests", dependencies: ["BongsuSimulation", "BongsuTestKit"], path: "Tests/Simulation/Tests",

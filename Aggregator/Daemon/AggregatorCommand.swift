@@ -227,7 +227,8 @@ struct AggregatorCommand: AsyncParsableCommand {
         own,
       ] + alarms.parts + [
         DeviceSeries(
-          live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree))
+          live: LiveSeries(engine: engine, tree: tree), stored: StoredSeries(history: history, tree: tree),
+          start: Tick(unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000)))
       ])
     let runner = try alarms.runner(
       self.alarms.configuration(http: http, isEncrypted: access.encryption != nil), directory: data, others: series,

@@ -80,13 +80,15 @@ def series_count(server, at=None):
     return int(result[0]["value"][1]) if result else 0
 
 
-def start_peers(options, work, first, last, aggregator):
-    """Prometheus over blocks and VictoriaMetrics, both filled from one export."""
-    peers = []
-    export = work / "power.txt"
+def export_samples(options, aggregator, match, first, last, path):
     subprocess.run(
-        [f"{options.bin}/bongsu", "export", "--match", POWER, "--start", str(first), "--end", str(last), "--output",
-         str(export), "--url", aggregator.base], check=True)
+        [f"{options.bin}/bongsu", "export", "--match", match, "--start", str(first), "--end", str(last), "--output", str(path),
+         "--url", aggregator.base], check=True)
+
+
+def start_peers(work, export):
+    """Prometheus over blocks and VictoriaMetrics, both filled from one file of OpenMetrics."""
+    peers = []
     if shutil.which("prometheus") and shutil.which("promtool"):
         subprocess.run(
             ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(export), str(work / "prometheus")],
@@ -230,7 +232,8 @@ def main():
         if options.gpus > EXPORTED_GPUS_MAX:
             began = last - EXPORTED_SECONDS
         # Ingest goes on while we are asked, as in life; peers rest.
-        peers = start_peers(options, work, began, last, aggregator)
+        export_samples(options, aggregator, POWER, began, last, work / "power.txt")
+        peers = start_peers(work, work / "power.txt")
         measure([aggregator] + peers, questions(options, last), options.rounds)
     finally:
         for fleet in fleets:

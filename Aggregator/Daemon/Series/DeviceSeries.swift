@@ -5,10 +5,13 @@ import BongsuSeries
 ///
 /// An instant about now, or a few ticks ago as rules ask, is answered from memory alone. Nodes whose rows there all lie
 /// behind the instant (the asker asks for the past, or is far behind) are looked up in storage, a few ticks deep:
-/// a series older than three intervals has ended, so no more can matter.
+/// a series older than three intervals has ended, so no more can matter. An instant from before the start is looked up
+/// in storage for all nodes: some that reported then may not have come back, and the live table need not know them.
 struct DeviceSeries: SeriesPart {
   let live: LiveSeries
   let stored: StoredSeries
+  /// When this process began to take rows.
+  let start: Tick
 
   func canHold(name: String) -> Bool { live.canHold(name: name) }
 
@@ -25,12 +28,23 @@ struct DeviceSeries: SeriesPart {
       let spare = max(0, selection.lookbackMilliseconds - 3 * live.intervalMillisecondsMax)
       return try stored.visit(selection, filter, from: selection.startMilliseconds + spare, visit)
     }
+    guard selection.endMilliseconds >= start.unixMilliseconds else {
+      return try visitNewestStored(selection, filter, reach: 3 * live.intervalMillisecondsMax, only: nil, visit)
+    }
     let ahead = try live.visit(selection, filter, families: families, visit)
     guard !ahead.nodes.isEmpty else { return }
     let reach = 3 * Int64(ahead.intervalMillisecondsMax)
+    try visitNewestStored(selection, filter, reach: reach, only: ahead.nodes, visit)
+  }
+
+  /// The newest stored sample of each series that has one in the last `reach` milliseconds of the selection.
+  private func visitNewestStored(
+    _ selection: SeriesSelection, _ filter: SeriesFilter, reach: Int64, only: Set<NodeID>?,
+    _ visit: (LabelSet, SampleBuffer) throws -> Void
+  ) throws {
     let start = max(selection.startMilliseconds, selection.endMilliseconds - reach)
     var newest = SampleBuffer()
-    try stored.visit(selection, filter, from: start, only: ahead.nodes) { labels, samples in
+    try stored.visit(selection, filter, from: start, only: only) { labels, samples in
       guard let last = samples.values.last, !StaleMarker.isStale(last) else { return }
       newest.removeAll()
       newest.append(timestamp: samples.timestamps[samples.count - 1], value: last)

@@ -6,33 +6,19 @@ import Foundation
 
 /// What stored rollups cost: forms the minutes of a simulated past from rows, as the aggregator does, in a new file.
 ///
-///     bongsu-tier-bench FLEET.yaml NODES MINUTES DIRECTORY
-///
-/// One thread; rows of twelve metrics a GPU and second walk at random around their last reading. Prints one line of
-/// `name value` for each figure; bytes are those of the rows' bodies by tier, and of the whole file.
-@main
-enum TierBench {
-  static let metrics: [MetricID] = [
-    .gpuPower, .gpuPowerLimit, .gpuEnergy, .gpuUtilization, .gpuMemoryUtilization, .gpuMemoryUsed, .gpuTemperature,
-    .gpuMemoryTemperature, .gpuSMClock, .gpuMemoryClock, .gpuClockEventReasons, .gpuPCIeTransmit,
-  ]
-  static let start: Int64 = 1_790_000_000_000 / 3_600_000 * 3_600_000
+/// One thread. Prints one line of `name value` for each figure; bytes are those of the rows' bodies by tier, and of the
+/// whole file.
+enum TierCosts {
+  private static let start: Int64 = 1_790_000_000_000 / 3_600_000 * 3_600_000
 
-  static func main() throws {
-    let arguments = CommandLine.arguments
-    guard arguments.count == 5, let nodes = Int(arguments[2]), let minutes = Int64(arguments[3]), nodes > 0, minutes > 0
-    else {
-      FileHandle.standardError.write(Data("usage: bongsu-tier-bench FLEET.yaml NODES MINUTES DIRECTORY\n".utf8))
-      exit(2)
-    }
-    let tree = try FleetFile(path: arguments[1], options: FleetOptions(demoInService: true)).usableTree()
-    let past = Past(tree, nodes: nodes)
-    let path = "\(arguments[4])/tiers.sqlite"
+  static func run(_ tree: FleetTree, nodes: Int, minutes: Int64, directory: String) throws {
+    let past = PastRows(tree, nodes: nodes)
+    let path = "\(directory)/tiers.sqlite"
     let store = try TierStore(path: path)
     let keeper = TierKeeper(store: store, plan: RollupPlan(tree)) { try past.visit($0, $1) }
     let ends = (1...minutes).map { Tick(unixMilliseconds: start + $0 * 60_000) }
     try store.note(shard: 0, through: 1, minutes: Set(ends.map(\.unixMilliseconds)), now: ends[0])
-    let begin = cpuSeconds()
+    let begin = Clock.cpuSeconds()
     // Minute after minute, as time goes: a turn without a minute to form packs some of an hour that is over.
     for end in ends {
       while try keeper.work(closedThrough: end, now: end) > 0 {}
@@ -43,14 +29,14 @@ enum TierBench {
       unpacked = left
       try keeper.work(closedThrough: last, now: last)
     }
-    let forming = cpuSeconds() - begin - past.seconds
+    let forming = Clock.cpuSeconds() - begin - past.seconds
     try report(store, path, tree, past, minutes, forming)
   }
 
-  static func report(
-    _ store: TierStore, _ path: String, _ tree: FleetTree, _ past: Past, _ minutes: Int64, _ forming: Double
+  private static func report(
+    _ store: TierStore, _ path: String, _ tree: FleetTree, _ past: PastRows, _ minutes: Int64, _ forming: Double
   ) throws {
-    let samples = Double(past.gpus * metrics.count) * Double(minutes) * 60
+    let samples = Double(past.gpus * PastRows.metrics.count) * Double(minutes) * 60
     func say(_ name: String, _ value: Double) { print(name, (value * 100_000).rounded() / 100_000) }
     let usage = try store.usage()
     say("nodes", Double(past.nodes.count))
@@ -71,9 +57,9 @@ enum TierBench {
       var times: [Double] = []
       var points = 0
       for _ in 0..<9 {
-        let begin = clockSeconds()
+        let begin = Clock.seconds()
         points = try course(store, tier, factory: name)
-        times.append(clockSeconds() - begin)
+        times.append(Clock.seconds() - begin)
       }
       say("points_\(tier.rawValue)s", Double(points))
       say("factory_power_ms_\(tier.rawValue)s", times.sorted()[4] * 1000)
@@ -85,7 +71,7 @@ enum TierBench {
   }
 
   /// Points of one factory's power over all that is stored.
-  static func course(_ store: TierStore, _ tier: Tier, factory: String) throws -> Int {
+  private static func course(_ store: TierStore, _ tier: Tier, factory: String) throws -> Int {
     guard let series = RollupSeries.all.first(where: { $0.metric == "bongsu_gpu_power_watts" && $0.operation == "sum" })
     else { return 0 }
     var points = 0
@@ -98,15 +84,5 @@ enum TierBench {
       return true
     }
     return points
-  }
-
-  static func cpuSeconds() -> Double { seconds(CLOCK_PROCESS_CPUTIME_ID) }
-  static func clockSeconds() -> Double { seconds(CLOCK_MONOTONIC) }
-
-  private static func seconds(_ clock: clockid_t) -> Double {
-    var time = timespec()
-    // SAFETY: the structure outlives the call that fills it.
-    unsafe clock_gettime(clock, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 }

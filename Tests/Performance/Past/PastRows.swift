@@ -3,13 +3,20 @@ import BongsuModel
 import BongsuStore
 import Synchronization
 
-/// Rows of some nodes of a fleet, made as they are asked for, minute after minute.
-final class Past: Sendable {
+/// Rows of some nodes of a fleet, made as they are asked for, minute after minute: twelve values a GPU and second, each
+/// walking at random around its last reading.
+final class PastRows: Sendable {
   struct Member: Sendable {
     let id: NodeID
     let factory: Int
     let layout: RowLayout
   }
+
+  /// What every GPU says each second.
+  static let metrics: [MetricID] = [
+    .gpuPower, .gpuPowerLimit, .gpuEnergy, .gpuUtilization, .gpuMemoryUtilization, .gpuMemoryUsed, .gpuTemperature,
+    .gpuMemoryTemperature, .gpuSMClock, .gpuMemoryClock, .gpuClockEventReasons, .gpuPCIeTransmit,
+  ]
 
   let nodes: [Member]
   let gpus: Int
@@ -34,7 +41,7 @@ final class Past: Sendable {
   /// `nodes` of the fleet, spread over all of it.
   init(_ tree: FleetTree, nodes wanted: Int) {
     let every = max(1, tree.nodes.count / wanted)
-    let columns = TierBench.metrics.compactMap { MetricCatalogue.metric($0) }
+    let columns = PastRows.metrics.compactMap { MetricCatalogue.metric($0) }
     nodes = stride(from: 0, to: tree.nodes.count, by: every).prefix(wanted).compactMap { index in
       let node = tree.nodes[index]
       let devices = (0..<node.gpus).map {
@@ -67,8 +74,8 @@ final class Past: Sendable {
     let ticks = (1...count).map { Tick(unixMilliseconds: first - 1 + Int64($0) * 1000) }
     for number in nodes.indices {
       let run = state.withLock { state in
-        let begin = TierBench.cpuSeconds()
-        defer { state.seconds += TierBench.cpuSeconds() - begin }
+        let begin = Clock.cpuSeconds()
+        defer { state.seconds += Clock.cpuSeconds() - begin }
         return Self.run(nodes[number], ticks, &state.rows[number], &state.random)
       }
       guard try body(run) else { break }
