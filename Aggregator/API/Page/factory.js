@@ -245,9 +245,9 @@ export class FactoryView {
     if (this.legendKey === key) return;
     this.legendKey = key;
     const over = this.heat === "power" && hasLimits ? say("aboveRating") : this.heat === "temperature" ? say("above90") : null;
+    const pair = (look, words) => h("span", { class: "pair" }, h("i", { class: `rack ${look}` }), words);
     this.legend.replaceChildren(h("span", {}, low), ...Array.from({ length: levels }, (_, level) => h("i", { class: `rack l${level}` })),
-      h("span", {}, high), h("i", { class: "rack none" }), h("span", {}, say("noData")),
-      ...(over ? [h("i", { class: "rack l9 over" }), h("span", {}, over)] : []));
+      h("span", {}, high), pair("none", say("noData")), ...(over ? [pair("l9 over", over)] : []));
   }
 
   figures(frame) {
