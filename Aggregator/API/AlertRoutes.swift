@@ -70,17 +70,20 @@ struct AlertRoutes {
     }
     reports.sort { Self.rank($0.report) < Self.rank($1.report) }
     let matched = reports.count
+    let rules = reports.map { AlertRuleCount(name: $0.report.name, severity: $0.report.labels["severity"] ?? "") }
+    let byRule = Self.counts(reports.map(\.report), of: rules)
     var shown: [AlertReport] = []
-    for (report, labels) in reports.prefix(limit) {
-      var report = report
+    for position in AlertShare.positions(rules, limit: limit) {
+      var (report, labels) = reports[position]
       report.deliveries = await alerts.deliveries(of: labels)
         .map { .init(receiver: $0.receiver, state: $0.state.rawValue) }
       shown.append(report)
     }
     guard scope.isUnlimited else {
       return AlertList(
-        alerts: shown, matched: matched, receivers: [], groups: 0, rules: 0, failingRules: [], fileFailures: [],
-        evaluatedUnixMilliseconds: snapshot.time, isAfterRestart: snapshot.isAfterRestart, saveFailure: nil)
+        alerts: shown, matched: matched, byRule: byRule, receivers: [], groups: 0, rules: 0, failingRules: [],
+        fileFailures: [], evaluatedUnixMilliseconds: snapshot.time, isAfterRestart: snapshot.isAfterRestart,
+        saveFailure: nil)
     }
     let failing = snapshot.groups.flatMap { group in
       zip(group.state.group.rules, group.health).compactMap { rule, health in
@@ -94,10 +97,29 @@ struct AlertRoutes {
         lastFailure: report.lastFailure, lastDeliveredUnixMilliseconds: report.lastDeliveredUnixMilliseconds)
     }
     return AlertList(
-      alerts: shown, matched: matched, receivers: receivers, groups: snapshot.groups.count,
+      alerts: shown, matched: matched, byRule: byRule, receivers: receivers, groups: snapshot.groups.count,
       rules: snapshot.groups.reduce(0) { $0 + $1.state.group.rules.count }, failingRules: failing,
       fileFailures: snapshot.loadFailures, evaluatedUnixMilliseconds: snapshot.time,
       isAfterRestart: snapshot.isAfterRestart, saveFailure: snapshot.saveFailure)
+  }
+
+  /// How many of each rule fire and wait, in the order in which the rules come.
+  private static func counts(_ reports: [AlertReport], of rules: [AlertRuleCount]) -> [AlertRuleCount] {
+    var found: [AlertRuleCount] = []
+    var places: [AlertRuleCount: Int] = [:]
+    for (report, rule) in zip(reports, rules) {
+      let place = places[rule] ?? found.count
+      if place == found.count {
+        places[rule] = place
+        found.append(rule)
+      }
+      switch report.state {
+      case "firing": found[place].firing += 1
+      case "pending": found[place].pending += 1
+      default: break
+      }
+    }
+    return found
   }
 
   /// Firing ones first, of them the critical ones, then the oldest.

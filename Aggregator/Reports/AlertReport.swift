@@ -58,6 +58,22 @@ public struct AlertReport: Codable, Hashable, Sendable {
   }
 }
 
+/// How many alerts of one name and severity there are: rules may share a name.
+public struct AlertRuleCount: Codable, Hashable, Sendable {
+  public var name: String
+  /// The label `severity`; empty where there is none.
+  public var severity: String
+  public var firing: Int
+  public var pending: Int
+
+  public init(name: String, severity: String, firing: Int = 0, pending: Int = 0) {
+    self.name = name
+    self.severity = severity
+    self.firing = firing
+    self.pending = pending
+  }
+}
+
 /// How a receiver of alerts does.
 public struct AlertReceiverReport: Codable, Hashable, Sendable {
   public var name: String
@@ -100,6 +116,8 @@ public struct AlertList: Codable, Hashable, Sendable {
   public var alerts: [AlertReport]
   /// How many there are; more than `alerts` when a limit cut some off.
   public var matched: Int
+  /// How many each rule has, those beyond a limit too; `nil` from a server that does not say.
+  public var byRule: [AlertRuleCount]?
   public var receivers: [AlertReceiverReport]
   public var groups: Int
   public var rules: Int
@@ -116,6 +134,7 @@ public struct AlertList: Codable, Hashable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case alerts, matched, receivers, groups, rules
+    case byRule = "by_rule"
     case failingRules = "failing_rules"
     case fileFailures = "file_failures"
     case evaluatedUnixMilliseconds = "evaluated_ms"
@@ -124,9 +143,9 @@ public struct AlertList: Codable, Hashable, Sendable {
   }
 
   public init(
-    alerts: [AlertReport], matched: Int? = nil, receivers: [AlertReceiverReport], groups: Int, rules: Int,
-    failingRules: [String],
-    fileFailures: [String], evaluatedUnixMilliseconds: Int64?, isAfterRestart: Bool, saveFailure: String?
+    alerts: [AlertReport], matched: Int? = nil, byRule: [AlertRuleCount]? = nil, receivers: [AlertReceiverReport],
+    groups: Int, rules: Int, failingRules: [String], fileFailures: [String], evaluatedUnixMilliseconds: Int64?,
+    isAfterRestart: Bool, saveFailure: String?
   ) {
     self.alerts = alerts
     self.matched = matched ?? alerts.count

@@ -31,6 +31,11 @@ export function alertSeverity({ labels, state }) {
   return labels.severity === "critical" || labels.severity === "page" ? "critical" : "warning";
 }
 
+/// How many alerts there are with the name and severity of one; `undefined` where that is not said.
+export function ruleCount(counts, { name, labels }) {
+  return counts?.find((rule) => rule.name === name && rule.severity === (labels.severity ?? ""));
+}
+
 export const severityWords = { critical: "▲", warning: "◆", pending: "○", inactive: "✓" };
 
 /// Where an alert's place can be looked at.
@@ -160,13 +165,13 @@ export class AlertsView {
     this.problems.replaceChildren(...problems.map((text) => h("p", { class: "bad" }, "▲ " + text)));
     const rank = { critical: 0, warning: 1, pending: 2 };
     this.showAlerts(now.alerts.filter(({ state }) => state === "firing" || state === "pending")
-      .sort((left, right) => rank[alertSeverity(left)] - rank[alertSeverity(right)]).slice(0, alertsMax));
+      .sort((left, right) => rank[alertSeverity(left)] - rank[alertSeverity(right)]).slice(0, alertsMax), now.by_rule);
     this.showReceivers(now.receivers);
     this.history.begin(history.changes.map((change, index) => ({ id: String(index), change })));
   }
 
-  showAlerts(alerts) {
-    const text = JSON.stringify(alerts.map((alert) => [alert.name, alert.labels, alert.state, alert.held, alert.deliveries]));
+  showAlerts(alerts, counts) {
+    const text = JSON.stringify([counts, alerts.map((alert) => [alert.name, alert.labels, alert.state, alert.held, alert.deliveries])]);
     if (text === this.shownText) {
       // The same alerts: only their values move.
       alerts.forEach((alert) => put(this.values.get(alertKey(alert)), number(alert.value)));
@@ -175,9 +180,26 @@ export class AlertsView {
     this.shownText = text;
     this.values = new Map();
     const focused = document.activeElement?.closest?.("details")?.dataset.key;
-    this.list.replaceChildren(...alerts.map((alert) => this.alert(alert)));
+    const listed = new Map();
+    for (const alert of alerts) {
+      const rule = ruleCount(counts, alert);
+      if (rule) listed.set(rule, (listed.get(rule) ?? 0) + 1);
+    }
+    this.list.replaceChildren(...alerts.flatMap((alert, index) => {
+      const rule = ruleCount(counts, alert);
+      const left = rule ? rule.firing + rule.pending - listed.get(rule) : 0;
+      const isLast = left > 0 && !alerts.slice(index + 1).some((other) => ruleCount(counts, other) === rule);
+      return isLast ? [this.alert(alert), this.more(rule, left)] : [this.alert(alert)];
+    }));
     if (focused) this.list.querySelector(`details[data-key="${focused}"] summary`)?.focus();
     if (this.wanted) { this.list.querySelector(`details[data-key="${this.wanted}"]`)?.scrollIntoView({ block: "center" }); this.wanted = null; }
+  }
+
+  /// A line for those of a rule that are not listed, which leads to how many of them are where.
+  more({ name, severity }, left) {
+    const matchers = [`alertname=${JSON.stringify(name)}`, ...(severity ? [`severity=${JSON.stringify(severity)}`] : [])].join(",");
+    const expr = `count by (factory, alertstate) (ALERTS{${matchers}})`;
+    return h("p", { class: "hint" }, h("a", { href: `#/query?expr=${encodeURIComponent(expr)}` }, say("moreOfRule", name, count(left))));
   }
 
   alert(alert) {

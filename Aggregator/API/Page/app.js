@@ -15,8 +15,8 @@ import { language, say, useLanguage } from "./text.js";
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
 const page = {
-  /// Counts of alerts, `[firing, pending, changed]`, and those that fire.
-  alerts: null, firing: [], tick: null,
+  /// Counts of alerts, `[firing, pending, changed]`, some of those that fire, and how many each rule has.
+  alerts: null, firing: [], byRule: [], tick: null,
   look: (query) => stream.look(query), again: () => stream.again(),
 };
 let view = null;
@@ -88,7 +88,9 @@ async function noteAlerts(counts) {
   if (!isChanged) return;
   showTabs();
   try {
-    page.firing = counts[0] ? (await ask("/api/bongsu/v1/alerts?firing=true&limit=50")).alerts : [];
+    const found = counts[0] ? await ask("/api/bongsu/v1/alerts?firing=true&limit=50") : null;
+    page.firing = found?.alerts ?? [];
+    page.byRule = found?.by_rule ?? [];
   } catch {
     page.alerts = null; // asked again at the next tick
   }

@@ -2,7 +2,7 @@
 
 import { LimitBar, ShareBar, Spark, Table, Tile, h, mark, put, severity, severityMarks } from "./parts.js";
 import { count, dash, inScale, minute, percent, power, powerScale } from "./format.js";
-import { alertKey, alertPlace, alertSeverity, severityWords } from "./alerts.js";
+import { alertKey, alertPlace, alertSeverity, ruleCount, severityWords } from "./alerts.js";
 import { say } from "./text.js";
 
 /// Names of the numbers of a row, in the order in which they come.
@@ -237,14 +237,16 @@ export class NationView {
       else groups.set(key, [alert]);
     }
     const firing = [...groups.values()].sort(([left], [right]) => rank[alertSeverity(left)] - rank[alertSeverity(right)]);
-    const lines = firing.slice(0, 3).map(([alert, ...others]) => {
+    const of = ([alert, ...others]) => ruleCount(this.page.byRule, alert)?.firing ?? others.length + 1;
+    const lines = firing.slice(0, 3).map((group) => {
+      const [alert] = group;
       const severity = alertSeverity(alert);
       return h("a", { class: `alarm ${severity}`, href: `#/alerts/${alertKey(alert)}` },
         h("span", { class: "mark" }, severityWords[severity]), h("b", {}, alert.name),
-        h("span", { class: "where" }, alertPlace(alert) + (others.length ? ` ${say("andMore", others.length)}` : "")),
+        h("span", { class: "where" }, alertPlace(alert) + (of(group) > 1 ? ` ${say("andMore", count(of(group) - 1))}` : "")),
         h("span", { class: "what" }, alert.annotations.summary ?? ""), h("span", { class: "more" }, say("why")));
     });
-    const listed = firing.slice(0, 3).flat().length;
+    const listed = firing.slice(0, 3).reduce((sum, group) => sum + of(group), 0);
     const all = this.page.alerts?.[0] ?? listed;
     if (all > listed) lines.push(h("a", { class: "alarm all", href: "#/alerts" }, `${say("allAlerts")} (${count(all)})`));
     this.alarm.replaceChildren(...lines);
