@@ -3,7 +3,7 @@ set terminal pngcairo size 1200,420 font "sans,10"
 set output picture
 set datafile separator "\t"
 set key autotitle columnhead
-set multiplot layout 1,3 title "One aggregator core carries the nation: cost against GPUs"
+set multiplot layout 1,3 title "Cost against GPUs: encrypted nodes of 8, one row a second, each durable before it is acknowledged"
 set logscale xy
 set grid
 set xlabel "GPUs"
