@@ -149,6 +149,7 @@ public struct AlertList: Codable, Hashable, Sendable {
   ) {
     self.alerts = alerts
     self.matched = matched ?? alerts.count
+    self.byRule = byRule
     self.receivers = receivers
     self.groups = groups
     self.rules = rules
