@@ -62,7 +62,9 @@ export class RackView {
         },
         {
           name: "allocation", label: say("allocation"), kind: "", sort: (row) => row.facts.allocation, descendingFirst: false,
-          make: (row) => h("a", { href: `#/allocation/${encodeURIComponent(row.facts.allocation)}` }, row.facts.allocation),
+          // May break behind each slash.
+          make: (row) => h("a", { href: `#/allocation/${encodeURIComponent(row.facts.allocation)}` },
+            row.facts.allocation.split("/").flatMap((part, index) => (index ? ["/", h("wbr"), part] : [part]))),
         },
         figure("reporting", say("reporting"), (row) => row.figures?.reporting, (value, row) => `${count(value)} / ${row.facts.gpus || dash}`),
         figure("busy", say("busy"), (row) => row.figures?.busy, count),
