@@ -71,9 +71,11 @@ struct AlertRoutes {
     reports.sort { Self.rank($0.report) < Self.rank($1.report) }
     let matched = reports.count
     let rules = reports.map { AlertRuleCount(name: $0.report.name, severity: $0.report.labels["severity"] ?? "") }
-    let byRule = Self.counts(reports.map(\.report), of: rules)
+    // Those that are over come last.
+    let current = reports.prefix { $0.report.state != "inactive" }.count
+    let byRule = Self.counts(reports.prefix(current).map(\.report), of: rules)
     var shown: [AlertReport] = []
-    for position in AlertShare.positions(rules, limit: limit) {
+    for position in AlertShare.positions(rules, current: current, limit: limit) {
       var (report, labels) = reports[position]
       report.deliveries = await alerts.deliveries(of: labels)
         .map { .init(receiver: $0.receiver, state: $0.state.rawValue) }
@@ -113,19 +115,16 @@ struct AlertRoutes {
         places[rule] = place
         found.append(rule)
       }
-      switch report.state {
-      case "firing": found[place].firing += 1
-      case "pending": found[place].pending += 1
-      default: break
-      }
+      if report.state == "firing" { found[place].firing += 1 } else { found[place].pending += 1 }
     }
     return found
   }
 
-  /// Firing ones first, of them the critical ones, then the oldest.
+  /// Firing ones first, then those that wait, then those that are over; of each the critical ones, then the oldest.
   private static func rank(_ report: AlertReport) -> (Int, Int, Int64) {
     let isCritical = report.labels["severity"] == "critical" || report.labels["severity"] == "page"
-    return (report.state == "firing" ? 0 : 1, isCritical ? 0 : 1, report.activeSinceUnixMilliseconds)
+    let state = report.state == "firing" ? 0 : report.state == "pending" ? 1 : 2
+    return (state, isCritical ? 0 : 1, report.activeSinceUnixMilliseconds)
   }
 
   static func dictionary(_ labels: [Label]) -> [String: String] {

@@ -1,9 +1,16 @@
 /// Which alerts are listed when there are more than a limit: the first of every rule, as many as fit, so that a flood of one
 /// rule hides no other.
 enum AlertShare {
-  /// - Parameter rules: the rule of each alert, in the order in which they are listed.
+  /// - Parameters:
+  ///   - rules: the rule of each alert, in the order in which they are listed.
+  ///   - current: how many of them, at the front, are not over. The others take only the room that these leave.
   /// - Returns: ascending positions of those that stay: `limit` of them, or all.
-  static func positions<Rule: Hashable>(_ rules: [Rule], limit: Int) -> [Int] {
+  static func positions<Rule: Hashable>(_ rules: [Rule], current: Int, limit: Int) -> [Int] {
+    let kept = positions(Array(rules.prefix(current)), limit: limit)
+    return kept + (current..<rules.count).prefix(limit - kept.count)
+  }
+
+  private static func positions<Rule: Hashable>(_ rules: [Rule], limit: Int) -> [Int] {
     guard rules.count > limit else { return Array(rules.indices) }
     var found: [Rule: (count: Int, first: Int)] = [:]
     for (position, rule) in rules.enumerated() { found[rule, default: (0, position)].count += 1 }

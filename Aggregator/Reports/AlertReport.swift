@@ -6,6 +6,7 @@ public struct AlertReport: Codable, Hashable, Sendable {
     /// `waiting`, `delivered` or `refused`.
     public var state: String
 
+    /// How far one receiver is with an alert.
     public init(receiver: String, state: String) {
       self.receiver = receiver
       self.state = state
@@ -38,6 +39,7 @@ public struct AlertReport: Codable, Hashable, Sendable {
     case coverageAtFiring = "coverage_at_firing"
   }
 
+  /// As it stands at one evaluation.
   public init(
     name: String, state: String, group: String, labels: [String: String], annotations: [String: String],
     value: Double?, activeSinceUnixMilliseconds: Int64, firedUnixMilliseconds: Int64?,
@@ -66,6 +68,7 @@ public struct AlertRuleCount: Codable, Hashable, Sendable {
   public var firing: Int
   public var pending: Int
 
+  /// None, as long as none is counted.
   public init(name: String, severity: String, firing: Int = 0, pending: Int = 0) {
     self.name = name
     self.severity = severity
@@ -94,6 +97,7 @@ public struct AlertReceiverReport: Codable, Hashable, Sendable {
     case lastDeliveredUnixMilliseconds = "last_delivered_ms"
   }
 
+  /// As of now, counted since the start.
   public init(
     name: String, waiting: Int, delivered: Int, failed: Int, refused: Int, dropped: Int, isFailing: Bool,
     lastFailure: String?, lastDeliveredUnixMilliseconds: Int64?
@@ -116,7 +120,7 @@ public struct AlertList: Codable, Hashable, Sendable {
   public var alerts: [AlertReport]
   /// How many there are; more than `alerts` when a limit cut some off.
   public var matched: Int
-  /// How many each rule has, those beyond a limit too; `nil` from a server that does not say.
+  /// How many of each rule fire or wait, those beyond a limit too; `nil` from a server that does not say.
   public var byRule: [AlertRuleCount]?
   public var receivers: [AlertReceiverReport]
   public var groups: Int
@@ -142,6 +146,7 @@ public struct AlertList: Codable, Hashable, Sendable {
     case saveFailure = "save_failure"
   }
 
+  /// - Parameter matched: how many there are; `nil`: those that are listed.
   public init(
     alerts: [AlertReport], matched: Int? = nil, byRule: [AlertRuleCount]? = nil, receivers: [AlertReceiverReport],
     groups: Int, rules: Int, failingRules: [String], fileFailures: [String], evaluatedUnixMilliseconds: Int64?,
@@ -181,6 +186,7 @@ public struct AlertChangeReport: Codable, Hashable, Sendable {
     case estimatedShare = "estimated_share"
   }
 
+  /// One change, as it was kept.
   public init(
     unixMilliseconds: Int64, name: String, group: String, from: String, to: String, labels: [String: String],
     annotations: [String: String], value: Double?, coverage: Double?, estimatedShare: Double?
@@ -202,5 +208,6 @@ public struct AlertChangeReport: Codable, Hashable, Sendable {
 public struct AlertHistory: Codable, Hashable, Sendable {
   public var changes: [AlertChangeReport]
 
+  /// - Parameter changes: newest first.
   public init(changes: [AlertChangeReport]) { self.changes = changes }
 }

@@ -6,21 +6,30 @@ import Testing
 @Suite struct AlertShareTests {
   @Test("all are listed while they fit", arguments: [3, 4, 100])
   func fitting(limit: Int) {
-    #expect(AlertShare.positions(["a", "b", "a"], limit: limit) == [0, 1, 2])
-    #expect(AlertShare.positions([String](), limit: limit).isEmpty)
+    #expect(AlertShare.positions(["a", "b", "a"], current: 3, limit: limit) == [0, 1, 2])
+    #expect(AlertShare.positions([String](), current: 0, limit: limit).isEmpty)
   }
 
   @Test("a flood of one rule hides no other")
   func flood() {
     let rules = [String](repeating: "flood", count: 800) + ["late", "later", "late"]
-    let kept = AlertShare.positions(rules, limit: 100)
+    let kept = AlertShare.positions(rules, current: rules.count, limit: 100)
     #expect(kept == Array(0..<97) + [800, 801, 802])
+  }
+
+  @Test("what is over takes only the room that others leave")
+  func over() {
+    let rules = ["a", "a", "b", "c", "c", "a"]
+    #expect(AlertShare.positions(rules, current: 3, limit: 3) == [0, 1, 2])
+    #expect(AlertShare.positions(rules, current: 3, limit: 2) == [0, 2])
+    #expect(AlertShare.positions(rules, current: 3, limit: 5) == [0, 1, 2, 3, 4])
+    #expect(AlertShare.positions(rules, current: 0, limit: 2) == [0, 1])
   }
 
   @Test("where there are more rules than room, those that come first stay")
   func tooManyRules() {
-    #expect(AlertShare.positions(["a", "b", "c", "d", "a"], limit: 2) == [0, 1])
-    #expect(AlertShare.positions(["a", "a", "b"], limit: 1) == [0])
+    #expect(AlertShare.positions(["a", "b", "c", "d", "a"], current: 5, limit: 2) == [0, 1])
+    #expect(AlertShare.positions(["a", "a", "b"], current: 3, limit: 1) == [0])
   }
 
   @Test("as many as fit, of every rule its first, and none has less than another that is not whole")
@@ -34,7 +43,7 @@ import Testing
         return side * side
       }
       let limit = Int.random(in: 1...200, using: &random)
-      let kept = AlertShare.positions(rules, limit: limit)
+      let kept = AlertShare.positions(rules, current: rules.count, limit: limit)
       #expect(kept.count == min(limit, rules.count), "seed \(seed)")
       #expect(kept == kept.sorted() && Set(kept).count == kept.count, "seed \(seed)")
       var counts: [Int: (kept: Int, all: Int)] = [:]
