@@ -18,6 +18,8 @@ from machine import disk_bytes, free_port, peak_bytes, processor_seconds, reside
 
 FACTORY = "sk"
 RECORDED = f"factory:{query.POWER}:sum"
+# Samples of a factory's power that peers are given for the whole span, as a file of text.
+WHOLE_SAMPLES_MAX = 4_000_000
 
 
 class Aggregator(query.Server):
@@ -75,24 +77,33 @@ def recorded_lines(aggregator, first, end):
             yield f"{RECORDED}{{{labels}}} {value} {at}\n"
 
 
-def questions(node, gpu, first, end):
+def questions(node, gpu, first, end, is_whole):
     hour = max(first, end - 3600)
     five = max(first, end - 300)
     path = "/api/v1/query_range"
-    return [
+    found = [
         query.Question(
             "a", path, {"query": f'{query.POWER}{{node="{node}",gpu="{gpu}"}}', "start": hour, "end": end, "step": 1}),
         query.Question(
             "b", path, {"query": f'{query.POWER}{{factory="{FACTORY}"}}', "start": five, "end": end, "step": 1}),
         query.Question(
             "c", path, {"query": f'{RECORDED}{{factory="{FACTORY}"}}', "start": first, "end": end, "step": 60})]
+    if is_whole:
+        # The first minute has no sample at its beginning, and so is not whole.
+        found.append(query.Question(
+            "d", path,
+            {"query": f'sum by (factory) (avg_over_time({query.POWER}{{factory="{FACTORY}"}}[1m]))', "start": first + 60,
+             "end": end, "step": 60}, ours=f'sum by (factory) ({RECORDED}{{factory="{FACTORY}"}})'))
+    return found
 
 
 def ask(options, aggregator, first, end):
     (node, gpu), gpus = first_node(aggregator, end)
     export = options.work / "samples.txt"
+    is_whole = gpus * (end - first) <= WHOLE_SAMPLES_MAX
     query.export_samples(
-        options, aggregator, f'{query.POWER}{{factory="{FACTORY}"}}', max(first, end - 3600), end, export)
+        options, aggregator, f'{query.POWER}{{factory="{FACTORY}"}}', first if is_whole else max(first, end - 3600), end,
+        export)
     lines = export.read_text().splitlines(keepends=True)
     with open(export, "w") as out:
         # The end of the file is a line that says so.
@@ -100,10 +111,11 @@ def ask(options, aggregator, first, end):
         out.write(f"# TYPE {RECORDED} gauge\n")
         out.writelines(recorded_lines(aggregator, first, end))
         out.write("# EOF\n")
-    print(f"a: one GPU's power over an hour; b: that of {gpus} GPUs over 5 min; c: a factory's by the minute over all of it")
+    print(f"a: one GPU's power over an hour; b: that of {gpus} GPUs over 5 min; c: a factory's by the minute over all of it"
+          + ("; d: the same, which peers add up from all readings" if is_whole else ""))
     peers = query.start_peers(options.work, export)
     try:
-        query.measure([aggregator] + peers, questions(node, gpu, first, end), options.rounds)
+        query.measure([aggregator] + peers, questions(node, gpu, first, end, is_whole), options.rounds)
     finally:
         for peer in peers:
             peer.stop()

@@ -126,15 +126,19 @@ def start_peers(work, export):
 
 class Question:
     """A query. Peers are asked it as it stands, at instants that all of them have; `latest`: we are timed without a
-    time, since ingest goes on here and the newest values are what is meant, and compared at the common instant."""
+    time, since ingest goes on here and the newest values are what is meant, and compared at the common instant;
+    `ours`: the query by which we are asked for the same."""
 
-    def __init__(self, name, path, parameters, is_shared=True, latest=False):
+    def __init__(self, name, path, parameters, is_shared=True, latest=False, ours=None):
         self.name, self.path, self.parameters = name, path, parameters
-        self.is_shared, self.latest = is_shared, latest
+        self.is_shared, self.latest, self.ours = is_shared, latest, ours
+
+    def compared(self, is_ours):
+        return self.parameters | ({"query": self.ours} if self.ours and is_ours else {})
 
     def timed(self, is_ours):
         left_out = "time" if self.latest and is_ours else None
-        return {key: value for key, value in self.parameters.items() if key != left_out}
+        return {key: value for key, value in self.compared(is_ours).items() if key != left_out}
 
 
 def questions(options, last):
@@ -188,8 +192,8 @@ def measure(servers, asked, rounds):
                 times[server].append(timed(server, question.path, asks[server]))
         used = {server: processor_seconds(server.process.pid) - processor[server] for server in them}
         # With nobody to compare with, an instant that has passed would be one more question.
-        compared = question.parameters if len(them) > 1 else asks[ours]
-        answers = {server: server.get(question.path, **compared) for server in them}
+        compared = {server: question.compared(server is ours) if len(them) > 1 else asks[ours] for server in them}
+        answers = {server: server.get(question.path, **compared[server]) for server in them}
         found = values(answers[ours])
         for server in them:
             judged = "" if server is ours else "  agrees" if agree(found, values(answers[server])) else "  DIFFERS"

@@ -133,18 +133,17 @@ extension Disk {
     tier.decode(Array(words.dropFirst()))
   }
 
+  // Of words as they lie in memory, since shifting them one by one takes a debug build long.
+
   static func bytes(_ words: [UInt64]) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(words.count * 8)
-    for word in words {
-      for shift in stride(from: UInt64(0), to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word &>> shift)) }
-    }
-    return bytes
+    // SAFETY: words have no padding; copied during the call.
+    unsafe words.withUnsafeBytes { unsafe Array($0) }
   }
 
   static func words(_ bytes: [UInt8]) -> [UInt64] {
-    stride(from: 0, to: bytes.count - bytes.count % 8, by: 8).map { start in
-      (0..<8).reduce(0) { $0 | UInt64(bytes[start + $1]) << UInt64(8 * $1) }
+    // SAFETY: any eight bytes are a word, and those that are loaded lie within the array.
+    unsafe bytes.withUnsafeBytes { raw in
+      (0..<(raw.count / 8)).map { unsafe raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
     }
   }
 }
