@@ -30,6 +30,10 @@ struct JournalFeed: ~Copyable {
   /// they would else decode hours to read the last minutes. Bytes, so that small fleets do not fill a folder with files.
   static let segmentAgeNanoseconds: Int64 = 120_000_000_000
   static let segmentBytesMin = 4 << 20
+  /// One of this age ends at the turn of a minute already: who forms a minute then reads little more than its rows. By that
+  /// time, milliseconds into the minute, its first tick has not been sent and that of the minute before has arrived.
+  static let turnAgeNanoseconds: Int64 = 30_000_000_000
+  static let turn: Range<Int64> = 500..<1000
 
   init(slots: [JournalBatch], ring: consuming RingProducer<Int32>, nextRecord: UInt64, segmentBytesMax: Int) {
     self.slots = slots
@@ -66,7 +70,11 @@ struct JournalFeed: ~Copyable {
   }
 
   /// Hands the open batch over if it is due. Returns how long it may still wait, nanoseconds; `nil` when none is open.
-  mutating func handOver(now: Int64, isForced: Bool = false) -> Int64? {
+  ///
+  /// - Parameters:
+  ///   - now: monotonic, nanoseconds.
+  ///   - wall: the same instant since 1970, milliseconds.
+  mutating func handOver(now: Int64, wall: Int64, isForced: Bool = false) -> Int64? {
     guard let slot = current else { return nil }
     let batch = slots[Int(slot)]
     let waited = now - batch.openedAt
@@ -75,7 +83,9 @@ struct JournalFeed: ~Copyable {
     // The ring holds as many as there are slots, so it is never full.
     guard ring.tryPush(slot) else { return 1_000_000 }
     current = nil
-    let isOld = segmentBytes >= Self.segmentBytesMin && now - (segmentOpenedAt ?? now) >= Self.segmentAgeNanoseconds
+    let age = now - (segmentOpenedAt ?? now)
+    let isTurn = age >= Self.turnAgeNanoseconds && Self.turn.contains(wall % 60_000)
+    let isOld = segmentBytes >= Self.segmentBytesMin && (isTurn || age >= Self.segmentAgeNanoseconds)
     if segmentBytes >= segmentBytesMax || isOld {
       segmentBytes = 0
       segmentOpenedAt = nil

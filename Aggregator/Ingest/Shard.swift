@@ -77,7 +77,7 @@ final class Shard: @unchecked Sendable {
       let taken = host.journal.hasRoom ? takeEvents(into: &buffer) : 0
       for index in 0..<taken { handle(buffer[index]) }
       let instant = refreshClocks()
-      let journalWait = host.journal.handOver(now: host.now)
+      let journalWait = host.journal.handOver(now: host.now, wall: host.wall)
       closeTicks()
       publishEnergy()
       sweep(instant)
@@ -194,7 +194,7 @@ final class Shard: @unchecked Sendable {
 
   private func finish() {
     // What is open goes to the writer, which ends after it; nobody waits for the acknowledgement.
-    _ = host.journal.handOver(now: host.now, isForced: true)
+    _ = host.journal.handOver(now: host.now, wall: host.wall, isForced: true)
   }
 
   /// Forgets all nodes, for a restart that began with a checkpoint of no use.

@@ -41,7 +41,8 @@ public struct MinuteRollup {
   private var left = RollupCarry()
   /// Frames by tick, of all batches.
   private var frames: [[LeafFrame]] = Array(repeating: [], count: Self.tickCount)
-  private var sketches: [SketchFrame] = []
+  /// The cells' memory and the sketches so far, from batch to batch.
+  private var leftover: ShardRollup.Leftover?
   private var nodes: [StoredMinute.Row] = []
 
   static let tickCount = 60
@@ -70,7 +71,7 @@ public struct MinuteRollup {
     for rows in all {
       if let machine = plan.tree.node(controlledBy: rows.id) { note(rows, of: machine) } else { batch.append(rows) }
     }
-    var shard = ShardRollup(plan, first: Tick(unixMilliseconds: start + Self.step))
+    var shard = ShardRollup(plan, first: Tick(unixMilliseconds: start + Self.step), reusing: leftover.take())
     var states: [NodeID: MemberState] = [:]
     for node in batch {
       if let readings = carry.controllers[node.id] { shard.note(readings, of: node.id) }
@@ -87,8 +88,8 @@ public struct MinuteRollup {
       shard.close(into: &frame)
       if !frame.isEmpty { frames[number].append(frame) }
     }
-    if let sketch = shard.takeSketches(endingWith: end) { sketches.append(sketch) }
     for state in shard.memberStates { left.nodes[state.id] = state }
+    leftover = shard.takeLeftover()
     for node in batch { addNode(node, states[node.id]) }
   }
 
@@ -122,7 +123,8 @@ public struct MinuteRollup {
       frames[number] = []
       minute.add(levels.close(some))
     }
-    minute.finish(nodes, LevelSketches(plan, sketches, minuteEnd: end))
+    let sketches = leftover?.sketches.take(minute: end.unixMilliseconds)
+    minute.finish(nodes, LevelSketches(plan, sketches.map { [$0] } ?? [], minuteEnd: end))
     for (machine, readings) in carry.controllers {
       guard let newest = readings.readings.last, newest.until > end.unixMilliseconds else { continue }
       left.controllers[machine] = ControllerReadings(newest)
@@ -195,6 +197,8 @@ public struct MinuteRollup {
     var run = 0
     var row = 0
     var member: MemberNumber?
+    /// Words of a row, once the node has joined.
+    private var width = 0
 
     init(_ rows: NodeRows) { self.rows = rows }
 
@@ -213,17 +217,25 @@ public struct MinuteRollup {
       shard.hold(
         number, at: run.ticks[last.row], row: run.words.span.extracting(last.row * width..<(last.row + 1) * width))
       // Joined with the layout of another run, it joins again.
-      if last.run == self.run { member = number }
+      if last.run == self.run {
+        member = number
+        self.width = width
+      }
     }
 
     /// Adds all rows up to `time`.
     mutating func feed(through time: Int64, _ shard: inout ShardRollup) {
       while let tick = tick, tick.unixMilliseconds <= time {
-        let run = rows.runs[self.run]
-        let number = member ?? shard.join(rows.id, layout: run.layout)
-        member = number
-        let width = run.layout.width
-        _ = shard.add(number, at: tick, row: run.words.span.extracting(row * width..<(row + 1) * width))
+        let number: MemberNumber
+        if let member {
+          number = member
+        } else {
+          number = shard.join(rows.id, layout: rows.runs[run].layout)
+          member = number
+          width = rows.runs[run].layout.width
+        }
+        let words = rows.runs[run].words
+        _ = shard.add(number, at: tick, row: words.span.extracting(row * width..<(row + 1) * width))
         advance()
       }
     }

@@ -60,6 +60,29 @@ public struct ShardRollup: Sendable {
   ///
   /// - Precondition: `interval` divides one second; `first` is aligned to it.
   public init(_ plan: RollupPlan, interval: TickInterval = .second, first: Tick, keepsSketches: Bool = true) {
+    self.init(plan, interval: interval, first: first, keepsSketches: keepsSketches, reusing: nil)
+  }
+
+  /// What a rollup that is done with leaves to another one of the same plan: memory that need not be cleared, and
+  /// sketches that go on.
+  struct Leftover {
+    fileprivate var words: [Int64]
+    var sketches: SketchTable
+  }
+
+  /// Gives up what another rollup may use. This one must not be used any more.
+  mutating func takeLeftover() -> Leftover {
+    let leftover = Leftover(words: words, sketches: sketches)
+    words = []
+    sketches = SketchTable(plan, isKept: false)
+    return leftover
+  }
+
+  /// The same, with what one before it has left; `nil`: with memory of its own.
+  init(
+    _ plan: RollupPlan, interval: TickInterval = .second, first: Tick, keepsSketches: Bool = true,
+    reusing leftover: consuming Leftover?
+  ) {
     precondition(
       1000 % interval.milliseconds == 0, "rollup interval is \(interval.milliseconds) ms, must divide one second")
     precondition(
@@ -74,11 +97,18 @@ public struct ShardRollup: Sendable {
     let openTicks = Int(Limits.clockLeadMilliseconds / step) + 3
     let slots = 1 << (Int.bitWidth - (openTicks - 1).leadingZeroBitCount)
     slotMask = slots - 1
-    words = [Int64](repeating: 0, count: slots * plan.leafCount * CellLayout.words)
+    // Leftovers in a cell do no harm: it is emptied when its stamp is not that of the tick.
+    let count = slots * plan.leafCount * CellLayout.words
+    if let leftover, leftover.words.count == count {
+      words = leftover.words
+      sketches = leftover.sketches
+    } else {
+      words = [Int64](repeating: 0, count: count)
+      sketches = SketchTable(plan, isKept: keepsSketches)
+    }
     stamps = [Int64](repeating: .min, count: slots * plan.leafCount)
     meterReadings = [Int64](repeating: .min, count: slots * plan.tree.meters.count)
     self.keepsSketches = keepsSketches
-    sketches = SketchTable(plan, isKept: keepsSketches)
   }
 
   // MARK: - Rows

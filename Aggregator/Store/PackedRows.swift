@@ -163,7 +163,7 @@ final class PackedRows {
   func unpack(
     _ selection: RawSelection, _ unpacked: inout NodeRowDecoder.Unpacked, _ losses: inout RawLosses
   ) -> RawPile {
-    var pile = RawPile()
+    var pile = RawPile(rows: rowCount)
     var decoder = NodeRowDecoder()
     let isNeeded = neededSteps(selection)
     let nothing: [Int64] = []

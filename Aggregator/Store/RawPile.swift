@@ -17,6 +17,8 @@ struct RawPile {
     let columns: [Int]
     let ranges: [Range<Int>]
     let width: Int
+    /// Whether all words of a row are wanted.
+    let isWhole: Bool
     var words: [Int64] = []
   }
 
@@ -33,6 +35,13 @@ struct RawPile {
 
   private var entries: [Entry] = []
   private var shapes: [Shape] = []
+  private let rowsExpected: Int
+
+  /// An empty pile that has room for `rows` rows of its first layout.
+  init(rows: Int = 0) {
+    rowsExpected = rows
+    entries.reserveCapacity(rows)
+  }
 
   /// Words held.
   private(set) var wordCount = 0
@@ -49,8 +58,13 @@ struct RawPile {
     let shape = find(layout, selection)
     guard shapes[shape].width > 0 || selection.skipsValues else { return }
     let number = shapes[shape].words.count / max(1, shapes[shape].width)
-    for range in shapes[shape].ranges {
-      for position in range { shapes[shape].words.append(row[position]) }
+    if shapes[shape].isWhole {
+      // SAFETY: read during the call alone.
+      unsafe row.withUnsafeBufferPointer { unsafe shapes[shape].words.append(contentsOf: $0) }
+    } else {
+      for range in shapes[shape].ranges {
+        for position in range { shapes[shape].words.append(row[position]) }
+      }
     }
     note(tick, record, shape, number)
   }
@@ -73,8 +87,12 @@ struct RawPile {
     if let known = shapes.firstIndex(where: { $0.layout == layout }) { return known }
     let columns = selection.columns(of: layout)
     let ranges = columns.map { layout.range(of: $0) }
-    shapes.append(
-      Shape(layout: layout, columns: columns, ranges: ranges, width: ranges.reduce(0) { $0 + $1.count }))
+    let width = ranges.reduce(0) { $0 + $1.count }
+    var shape = Shape(
+      layout: layout, columns: columns, ranges: ranges, width: width,
+      isWhole: columns.elementsEqual(layout.columns.indices))
+    if shapes.isEmpty { shape.words.reserveCapacity(rowsExpected * width) }
+    shapes.append(shape)
     return shapes.count - 1
   }
 

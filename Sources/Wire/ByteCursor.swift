@@ -68,12 +68,25 @@ struct ByteCursor {
     let length = Int(try u8(field, bytes))
     guard length <= limit else { throw .outOfRange(field: field, value: Int64(length), limit: Int64(limit)) }
     try need(length, field, bytes)
-    var utf8: [UInt8] = []
-    utf8.reserveCapacity(length)
-    for index in offset..<(offset + length) { utf8.append(bytes.byte(at: index)) }
+    let piece = bytes.extracting(offset..<(offset + length))
     offset += length
-    guard let text = String(validating: utf8, as: UTF8.self) else { throw .malformedText(field: field) }
+    // SAFETY: read during the call alone.
+    let text = unsafe piece.withUnsafeBytes { unsafe String(validating: $0, as: UTF8.self) }
+    guard let text else { throw .malformedText(field: field) }
     return text
+  }
+
+  /// Passes over the next text where it is `text`; else stays in front of it.
+  mutating func skip(_ text: String, _ bytes: RawSpan) -> Bool {
+    let length = text.utf8.count
+    guard bytes.byteCount - offset > length, Int(bytes.byte(at: offset)) == length else { return false }
+    var place = offset + 1
+    for byte in text.utf8 {
+      guard bytes.byte(at: place) == byte else { return false }
+      place += 1
+    }
+    offset = place
+    return true
   }
 
   /// Checks that nothing follows the last field.
@@ -122,6 +135,11 @@ extension [UInt8] {
   mutating func appendText(_ text: String, max limit: Int) {
     let lengthAt = count
     append(0)
+    if text.utf8.count <= limit {
+      append(contentsOf: text.utf8)
+      self[lengthAt] = UInt8(count - lengthAt - 1)
+      return
+    }
     for character in text {
       guard count - lengthAt - 1 + character.utf8.count <= limit else { break }
       append(contentsOf: character.utf8)

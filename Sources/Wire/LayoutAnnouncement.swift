@@ -89,13 +89,14 @@ public struct LayoutAnnouncement: Hashable, Sendable {
       throw .unknownCode(field: .metricKind, code: UInt64(kindCode))
     }
     let scope = try Self.scope(bytes, &cursor)
+    let known = MetricCatalogue.metric(id).flatMap {
+      $0.unit == unit && $0.kind == kind && $0.scope == scope ? $0 : nil
+    }
+    // Mostly it is the catalogue's, whose name need not be made again.
+    if let known, cursor.skip(known.name, bytes) { return known }
     let name = try cursor.text(.metricName, max: Limits.metricNameBytesMax, bytes)
     guard isMetricName(name) else { throw .malformedText(field: .metricName) }
-    let announced = Metric(id: id, name: name, unit: unit, kind: kind, scope: scope, help: "")
-    guard let known = MetricCatalogue.metric(id), known.name == name, known.unit == unit, known.kind == kind,
-      known.scope == scope
-    else { return announced }
-    return known
+    return Metric(id: id, name: name, unit: unit, kind: kind, scope: scope, help: "")
   }
 
   private static func device(_ bytes: RawSpan, _ cursor: inout ByteCursor) throws(FrameError) -> Device {
