@@ -25,16 +25,22 @@ struct StoredAccountTests {
       let columns = [MetricID.gpuPower, .gpuUtilization, .gpuEnergy].compactMap { MetricCatalogue.metric($0) }
       guard let layout = try? RowLayout(interval: .second, columns: columns, devices: gpus) else { return RawLosses() }
       for name in byNode.keys.sorted() {
-        let samples = (byNode[name] ?? []).filter {
-          selection.ticks.contains(Tick(unixMilliseconds: SimulatedPast.start + $0.second * 1000))
+        // In order of time; each minute looks for its own.
+        let all = byNode[name] ?? []
+        func position(of time: Int64) -> Int {
+          all.partitioningIndex { SimulatedPast.start + $0.second * 1000 >= time }
         }
+        let ticks = selection.ticks
+        let first = position(of: ticks.lowerBound.unixMilliseconds)
+        let samples = all[first..<position(of: ticks.upperBound.unixMilliseconds + 1)]
         guard !samples.isEmpty, let node = NodeID(name) else { continue }
         var words: [Int64] = []
         for gpu in 0..<2 { words += samples.map { $0.gpus[gpu].milliwatts } }
         for gpu in 0..<2 { words += samples.map { $0.gpus[gpu].permille } }
         for gpu in 0..<2 { words += samples.map { $0.gpus[gpu].millijoules } }
-        let ticks = samples.map { Tick(unixMilliseconds: SimulatedPast.start + $0.second * 1000) }
-        let run = RawRun(node: node, layout: layout, columns: [0, 1, 2], ticks: ticks, words: words)
+        let run = RawRun(
+          node: node, layout: layout, columns: [0, 1, 2],
+          ticks: samples.map { Tick(unixMilliseconds: SimulatedPast.start + $0.second * 1000) }, words: words)
         guard try body(run) else { break }
       }
       return RawLosses()
