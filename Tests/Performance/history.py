@@ -89,10 +89,11 @@ def questions(node, gpu, first, end, is_whole):
         query.Question(
             "c", path, {"query": f'{RECORDED}{{factory="{FACTORY}"}}', "start": first, "end": end, "step": 60})]
     if is_whole:
-        # The first minute has no sample at its beginning, and so is not whole.
+        # Windows of 60 samples, whether one at their very beginning counts (Prometheus 2.42) or not. The first minute has
+        # no sample at its beginning, and so is not whole.
         found.append(query.Question(
             "d", path,
-            {"query": f'sum by (factory) (avg_over_time({query.POWER}{{factory="{FACTORY}"}}[1m]))', "start": first + 60,
+            {"query": f'sum by (factory) (avg_over_time({query.POWER}{{factory="{FACTORY}"}}[59s500ms]))', "start": first + 60,
              "end": end, "step": 60}, ours=f'sum by (factory) ({RECORDED}{{factory="{FACTORY}"}})'))
     return found
 
