@@ -10,6 +10,7 @@ public struct NodeRows: Sendable {
     /// `SampleValue.bits`, `layout.width` of them for each tick.
     public let words: [Int64]
 
+    /// A run of `ticks.count` rows, each of `layout.width` words.
     public init(layout: RowLayout, ticks: [Tick], words: [Int64]) {
       precondition(words.count == ticks.count * layout.width, "\(words.count) words of \(ticks.count) rows")
       self.layout = layout
@@ -22,6 +23,7 @@ public struct NodeRows: Sendable {
   /// In order of time.
   public var runs: [Run]
 
+  /// The rows of `id`, in order of time.
   public init(_ id: NodeID, _ runs: [Run]) {
     self.id = id
     self.runs = runs
@@ -53,6 +55,9 @@ public struct MinuteRollup {
     Tick(unixMilliseconds: end.unixMilliseconds - 60_000 + 1)...end
   }
 
+  /// A minute without rows so far, by the fleet of `plan`.
+  ///
+  /// - Precondition: `end` is a whole minute.
   public init(_ plan: RollupPlan, to end: Tick, after carry: RollupCarry) {
     precondition(end.unixMilliseconds % 60_000 == 0, "minute ends at \(end.unixMilliseconds) ms")
     self.plan = plan
