@@ -4,6 +4,7 @@ Called by runs/query, which builds the programs.
 """
 
 import argparse
+import http.client
 import json
 import resource
 import shutil
@@ -26,19 +27,41 @@ NODES_PER_SIMULATOR = 8_500
 
 
 class Server:
-    """A running server with Prometheus's API."""
+    """A running server with Prometheus's API. Its connection is kept, as those who ask again and again keep theirs; not
+    for several threads."""
 
     def __init__(self, name, command, port, log):
         self.name, self.base = name, f"http://127.0.0.1:{port}"
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.health = "/-/healthy"
         with open(log, "w") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 
     def get(self, path, **parameters):
-        query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.base}{path}?{query}", timeout=120) as answer:
-            return answer.read()
+        """The body of the answer. Throws OSError when there is none, or one of an error."""
+        place = f"{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            answer = self.ask(place)
+        except http.client.HTTPException as error:
+            raise OSError(f"{self.name}: {place}: {error!r}") from error
+        if answer.status >= 400:
+            raise OSError(f"{self.name}: {place}: {answer.status} {answer.read()[:300]!r}")
+        return answer.read()
+
+    def ask(self, place):
+        # The other side may have closed a connection that lay idle; one that is new has to work.
+        is_new = self.connection.sock is None
+        try:
+            self.connection.request("GET", place)
+            return self.connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            if is_new:
+                raise
+            return self.ask(place)
 
     def wait(self, path, seconds=120):
+        self.health = path
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -178,6 +201,11 @@ def agree(one, other):
 
 def measure(servers, asked, rounds):
     print(f"{'':4} {'':16} {'first':>9} {'median':>9} {'worst':>9} ms  {'cpu':>8} ms")
+    for server in servers:
+        # What the asker and HTTP take of each time below.
+        bare = [timed(server, server.health, {}) for _ in range(rounds)]
+        print(f"{'':4} {server.name:16} {bare[0]:9.1f} {statistics.median(bare):9.1f} {max(bare):9.1f} ms  "
+              "asked whether it lives")
     for question in asked:
         ours = servers[0]
         them = servers if question.is_shared else servers[:1]
