@@ -6,7 +6,51 @@ internal import Foundation
 internal import GRDB
 
 extension RawPartition {
-  /// The layouts of a partition: columns and devices apart, since columns are the same on most nodes.
+  /// A layout as partitions keep it: columns and devices apart, since columns are the same on most nodes.
+  struct StoredLayout: Sendable {
+    let columns: [UInt8]
+    let devices: [UInt8]
+
+    init(_ layout: RowLayout) {
+      // Columns without devices, and devices with a column of no meaning.
+      let marker = Metric(
+        id: MetricID(rawValue: 0), name: "devices", unit: .count, kind: .gauge, scope: .node, help: "")
+      do {
+        columns = Self.encoded(try RowLayout(interval: layout.interval, columns: layout.columns, devices: []))
+        devices = Self.encoded(try RowLayout(interval: .second, columns: [marker], devices: layout.devices))
+      } catch {
+        preconditionFailure("parts of a valid layout are valid: \(error)")
+      }
+    }
+
+    fileprivate init(columns: [UInt8], devices: [UInt8]) {
+      self.columns = columns
+      self.devices = devices
+    }
+
+    /// Checksum of the bytes, as chunks carry it.
+    var checksum: UInt32 {
+      var checksum = CRC32C()
+      checksum.update(columns.span)
+      checksum.update(devices.span)
+      return checksum.value
+    }
+
+    private static func encoded(_ layout: RowLayout) -> [UInt8] {
+      var bytes: [UInt8] = []
+      LayoutAnnouncement(number: 0, layout: layout).encode(into: &bytes)
+      return bytes
+    }
+
+    /// What one of the two parts says; `nil` when it is damaged.
+    fileprivate static func decoded(_ bytes: [UInt8]) -> RowLayout? {
+      // SAFETY: bytes have no padding.
+      try? LayoutAnnouncement(decoding: unsafe bytes.span.bytes).layout
+    }
+  }
+
+  /// The layouts of a partition. Every node has devices of its own, so of each no more is kept than its bytes until somebody
+  /// reads its chunks.
   struct Layouts: Sendable {
     struct Known: Sendable {
       let shape: ChunkShape
@@ -18,11 +62,13 @@ extension RawPartition {
       let devices: Int64
     }
 
-    private var parts: [Int64: (layout: RowLayout, bytes: [UInt8])] = [:]
+    private var parts: [Int64: [UInt8]] = [:]
     private var ids: [[UInt8]: Int64] = [:]
     private var next: Int64 = 0
-    private var pairs: [RowLayout: Pair] = [:]
-    private var shapes: [Pair: Known] = [:]
+    /// What was read, and the last of it, which the next one is mostly like.
+    private var known: [Pair: Known] = [:]
+    private var columns: [Int64: RowLayout] = [:]
+    private var latest: ChunkShape?
 
     init() {}
 
@@ -31,12 +77,12 @@ extension RawPartition {
       while let row = try rows.next() {
         if let id = row.integer(0) { next = max(next, id + 1) }
         guard let id = row.integer(0), let bytes = row.bytes(1),
-          row.integer(2) == RawPartition.sum(id, bytes: bytes), let layout = Self.layout(bytes)
+          row.integer(2) == RawPartition.sum(id, bytes: bytes), StoredLayout.decoded(bytes) != nil
         else {
           damage.append("a layout of '\(path)' is damaged, rows that have it are lost")
           continue
         }
-        parts[id] = (layout, bytes)
+        parts[id] = bytes
         ids[bytes] = id
       }
     }
@@ -44,33 +90,22 @@ extension RawPartition {
     /// The layout behind a pair of ids; `nil` when one of them is not there.
     mutating func known(_ columns: Int64, _ devices: Int64) -> Known? {
       let pair = Pair(columns: columns, devices: devices)
-      if let known = shapes[pair] { return known }
+      if let found = known[pair] { return found }
       guard let first = parts[columns], let second = parts[devices],
-        let layout = try? RowLayout(
-          interval: first.layout.interval, columns: first.layout.columns, devices: second.layout.devices)
+        let common = self.columns[columns] ?? StoredLayout.decoded(first), let own = StoredLayout.decoded(second),
+        let layout = try? RowLayout(interval: common.interval, columns: common.columns, devices: own.devices)
       else { return nil }
-      return remember(pair, layout, first.bytes, second.bytes)
-    }
-
-    private mutating func remember(
-      _ pair: Pair, _ layout: RowLayout, _ columns: [UInt8], _ devices: [UInt8]
-    ) -> Known {
-      var checksum = CRC32C()
-      checksum.update(columns.span)
-      checksum.update(devices.span)
-      let known = Known(shape: ChunkShape(layout), checksum: checksum.value)
-      shapes[pair] = known
-      pairs[layout] = pair
-      return known
+      self.columns[columns] = common
+      let shape = ChunkShape(layout, like: latest)
+      latest = shape
+      let made = Known(shape: shape, checksum: StoredLayout(columns: first, devices: second).checksum)
+      known[pair] = made
+      return made
     }
 
     /// The ids of a layout, stored where they are new.
-    mutating func put(_ layout: RowLayout, _ db: Database) throws -> Pair {
-      if let pair = pairs[layout] { return pair }
-      let (columns, devices) = Self.bytes(of: layout)
-      let pair = Pair(columns: try put(columns, db), devices: try put(devices, db))
-      _ = remember(pair, layout, columns, devices)
-      return pair
+    mutating func put(_ layout: StoredLayout, _ db: Database) throws -> Pair {
+      Pair(columns: try put(layout.columns, db), devices: try put(layout.devices, db))
     }
 
     private mutating func put(_ bytes: [UInt8], _ db: Database) throws -> Int64 {
@@ -78,45 +113,11 @@ extension RawPartition {
       let id = next
       try db.cachedStatement(sql: "INSERT INTO layouts (id, bytes, checksum) VALUES (?, ?, ?)")
         .execute(arguments: [id, Data(bytes), RawPartition.sum(id, bytes: bytes)])
-      guard let layout = Self.layout(bytes) else { preconditionFailure("a layout is not read back as written") }
+      precondition(StoredLayout.decoded(bytes) != nil, "a layout is not read back as written")
       next += 1
       ids[bytes] = id
-      parts[id] = (layout, bytes)
+      parts[id] = bytes
       return id
-    }
-
-    /// Checksum of a layout's bytes, as chunks carry it.
-    static func checksum(of layout: RowLayout) -> UInt32 {
-      let (columns, devices) = bytes(of: layout)
-      var checksum = CRC32C()
-      checksum.update(columns.span)
-      checksum.update(devices.span)
-      return checksum.value
-    }
-
-    /// A layout of the columns without devices, and one of the devices with a column of no meaning.
-    private static func bytes(of layout: RowLayout) -> (columns: [UInt8], devices: [UInt8]) {
-      let marker = Metric(
-        id: MetricID(rawValue: 0), name: "devices", unit: .count, kind: .gauge, scope: .node, help: "")
-      do {
-        return (
-          encoded(try RowLayout(interval: layout.interval, columns: layout.columns, devices: [])),
-          encoded(try RowLayout(interval: .second, columns: [marker], devices: layout.devices))
-        )
-      } catch {
-        preconditionFailure("parts of a valid layout are valid: \(error)")
-      }
-    }
-
-    private static func encoded(_ layout: RowLayout) -> [UInt8] {
-      var bytes: [UInt8] = []
-      LayoutAnnouncement(number: 0, layout: layout).encode(into: &bytes)
-      return bytes
-    }
-
-    private static func layout(_ bytes: [UInt8]) -> RowLayout? {
-      // SAFETY: bytes have no padding.
-      try? LayoutAnnouncement(decoding: unsafe bytes.span.bytes).layout
     }
   }
 }

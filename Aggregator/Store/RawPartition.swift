@@ -20,7 +20,7 @@ final class RawPartition: Sendable {
   /// A packed chunk on its way into the file.
   struct Chunk: Sendable {
     let node: NodeID
-    let layout: RowLayout
+    let layout: StoredLayout
     let firstTick: Int64
     let lastTick: Int64
     let rows: Int

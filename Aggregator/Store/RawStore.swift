@@ -19,9 +19,7 @@ final class RawStore: Sendable {
   private struct State {
     /// Starts of the partitions there are, milliseconds.
     var known: Set<Int64> = []
-    var open: [Int64: RawPartition] = [:]
-    /// Least recently used first.
-    var order: [Int64] = []
+    var open: [Int64: Open] = [:]
     var said: Set<String> = []
     var damages = 0
     /// Starts of partitions of which some were set aside, now or in former runs: what they had may be missing.
@@ -29,13 +27,38 @@ final class RawStore: Sendable {
     var setAsides = 0
   }
 
-  /// Partitions that stay open.
-  private static let openMax = 32
+  /// A partition that is open for whoever asks, or only for those who have it already.
+  private struct Open {
+    private(set) weak var lent: RawPartition?
+    private var held: RawPartition?
+    private(set) var used = ContinuousClock.now
+
+    init(_ partition: RawPartition) {
+      lent = partition
+      held = partition
+    }
+
+    var isHeld: Bool { held != nil }
+
+    mutating func use() -> RawPartition? {
+      held = lent
+      used = .now
+      return held
+    }
+
+    mutating func letGo() { held = nil }
+  }
+
+  /// Partitions that stay open, and how long one does that nobody asks for: of every node each knows what it has of it, in a
+  /// large fleet many megabytes.
+  private let openMax: Int
+  private static let idle: Duration = .seconds(600)
 
   init(
-    directory: String, shards: Int, say: @escaping @Sendable (String) -> Void
+    directory: String, shards: Int, openMax: Int = 32, say: @escaping @Sendable (String) -> Void
   ) throws(StoreError) {
     self.directory = directory
+    self.openMax = openMax
     self.shards = shards
     self.say = say
     let files = FileManager.default
@@ -95,11 +118,8 @@ final class RawStore: Sendable {
   /// reading: it is then set aside, since nobody can have it open.
   func partition(_ start: Int64, making: Bool) throws(StoreError) -> RawPartition? {
     try state.withLock { state throws(StoreError) -> RawPartition? in
-      if let open = state.open[start] {
-        state.order.removeAll { $0 == start }
-        state.order.append(start)
-        return open
-      }
+      // One object for a file at a time, since each knows what it wrote.
+      if let open = state.open[start]?.use() { return open }
       guard making || state.known.contains(start) else { return nil }
       let opened: RawPartition
       do throws(StoreError) {
@@ -113,11 +133,20 @@ final class RawStore: Sendable {
       }
       for line in opened.damage { note(line, &state) }
       state.known.insert(start)
-      state.open[start] = opened
-      state.order.append(start)
-      if state.order.count > Self.openMax { state.open[state.order.removeFirst()] = nil }
+      closeIdle(&state)
+      state.open[start] = Open(opened)
       return opened
     }
+  }
+
+  /// Closes partitions that nobody has asked for in a while, and those used longest ago where there are too many.
+  private func closeIdle(_ state: inout State) {
+    let now = ContinuousClock.now
+    let held = state.open.filter { $0.value.isHeld }.sorted { $0.value.used > $1.value.used }
+    for (place, entry) in held.enumerated() where place >= openMax - 1 || now - entry.value.used >= Self.idle {
+      state.open[entry.key]?.letGo()
+    }
+    state.open = state.open.filter { $0.value.lent != nil }
   }
 
   /// Puts a partition that cannot be written any more out of the way; a new one takes its place when there are rows for it.
@@ -125,7 +154,6 @@ final class RawStore: Sendable {
     try state.withLock { state throws(StoreError) in
       note(why, &state)
       state.open[start] = nil
-      state.order.removeAll { $0 == start }
       try setAsideFile(start, &state)
     }
   }
@@ -182,7 +210,6 @@ final class RawStore: Sendable {
       Failpoint.pass("raw: a partition is noted as removed")
       state.withLock { state in
         state.open[start] = nil
-        state.order.removeAll { $0 == start }
         state.known.remove(start)
       }
       for suffix in ["", "-wal", "-shm"] {

@@ -158,9 +158,9 @@ struct RawTail: ~Copyable {
     mutating func add(_ number: NodeNumber, _ node: PackedRows) { wanted[number] = node }
   }
 
-  /// The wanted rows of a node, by tick; `nil` when it has none.
-  mutating func pile(of node: NodeID) -> RawPile? {
-    guard let packed = nodes[node] else { return nil }
+  /// The wanted rows of a node, by tick; `nil` when it has none. They are given once, so that memory is let go of on the way.
+  mutating func takePile(of node: NodeID) -> RawPile? {
+    guard let packed = nodes.removeValue(forKey: node) else { return nil }
     return packed.unpack(selection, &unpacked, &losses)
   }
 }

@@ -63,7 +63,7 @@ struct RawVisit {
     var runs: [NodeID: [RawRun]] = [:]
     var piles: [NodeID: (pile: RawPile, shard: Int)] = [:]
     for node in nodes {
-      guard let pile = tail.pile(of: node), let shard = tail.nodes[node]?.shard else { continue }
+      guard let shard = tail.nodes[node]?.shard, let pile = tail.takePile(of: node) else { continue }
       piles[node] = (pile, shard)
     }
     for hour in hours {

@@ -37,7 +37,8 @@ final class RawWriter {
   /// Partitions that had been set aside when ``advance(through:floor:)`` looked last.
   private var setAsides = 0
   private var encoder = ChunkEncoder()
-  private var shapes: [RowLayout: (shape: ChunkShape, checksum: UInt32)] = [:]
+  /// The shape made last, which the next one is mostly like.
+  private var latest: ChunkShape?
 
   init(
     store: RawStore, journals: [String], chunkRowsMax: Int = StoreLimits.chunkRowsMax,
@@ -143,7 +144,7 @@ final class RawWriter {
   private func commit(_ tail: inout RawTail, _ shard: Int, _ groups: [Int], through record: UInt64) throws {
     var chunks: [Int64: [RawPartition.Chunk]] = [:]
     for node in tail.nodes.keys.sorted() {
-      guard let pile = tail.pile(of: node), let extent = pile.extent else { continue }
+      guard let pile = tail.takePile(of: node), let extent = pile.extent else { continue }
       var start = RawStore.partition(of: extent.lowerBound)
       while start <= extent.upperBound {
         let packed = try pack(pile, node, RawStore.ticks(of: start))
@@ -186,30 +187,25 @@ final class RawWriter {
   /// Packs the rows of a pile that lie in `range`.
   func pack(_ pile: RawPile, _ node: NodeID, _ range: ClosedRange<Int64>) throws -> [RawPartition.Chunk] {
     try pile.stretches(in: range, rowsMax: chunkRowsMax).map { stretch in
-      let known = shape(of: stretch.layout)
+      // Every node has a layout of its own, which is asked for once in some minutes: it is made anew each time.
+      let shape = ChunkShape(stretch.layout, like: latest)
+      let layout = RawPartition.StoredLayout(stretch.layout)
+      latest = shape
       // A chunk may hold fewer rows than asked for when they are very wide.
-      precondition(stretch.ticks.count <= known.shape.rowsMax, "\(stretch.ticks.count) rows in a chunk")
+      precondition(stretch.ticks.count <= shape.rowsMax, "\(stretch.ticks.count) rows in a chunk")
       let identity = ChunkIdentity(
         node: node, firstTick: stretch.ticks[0], lastTick: stretch.ticks[stretch.ticks.count - 1],
-        layout: known.checksum)
+        layout: layout.checksum)
       let bytes = try ChunkBytes.encode(
-        identity, shape: known.shape, ticks: stretch.ticks, rows: stretch.rows, with: &encoder)
+        identity, shape: shape, ticks: stretch.ticks, rows: stretch.rows, with: &encoder)
       work.rows += stretch.ticks.count
       work.samples += stretch.rows.count
       work.chunks += 1
       work.chunkBytes += bytes.count
       return RawPartition.Chunk(
-        node: node, layout: stretch.layout, firstTick: identity.firstTick, lastTick: identity.lastTick,
+        node: node, layout: layout, firstTick: identity.firstTick, lastTick: identity.lastTick,
         rows: stretch.ticks.count, bytes: bytes)
     }
-  }
-
-  private func shape(of layout: RowLayout) -> (shape: ChunkShape, checksum: UInt32) {
-    if let known = shapes[layout] { return known }
-    if shapes.count > 100_000 { shapes.removeAll() }
-    let made = (ChunkShape(layout), RawPartition.Layouts.checksum(of: layout))
-    shapes[layout] = made
-    return made
   }
 
   // MARK: Compaction

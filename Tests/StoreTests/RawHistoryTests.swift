@@ -105,6 +105,21 @@ struct RawHistoryTests {
     #expect(places == places.sorted() && places[1] == places[2])
   }
 
+  @Test("a partition that is closed while somebody reads it is the same one when it is asked for again")
+  func onePartitionAtATime() throws {
+    let directory = try TemporaryDirectory()
+    let store = try RawStore(directory: directory.path, shards: 1, openMax: 2, say: { _ in })
+    let hours = (0..<4).map { RawJournal.epoch + $0 * StoreLimits.partitionMilliseconds }
+    let first = try store.partition(hours[0], making: true)
+    weak let second = try store.partition(hours[1], making: true)
+    #expect(second != nil)
+    for hour in hours[2...] { _ = try store.partition(hour, making: true) }
+    #expect(second == nil, "nobody has it, and two others were used since")
+    let again = try store.partition(hours[0], making: false)
+    #expect(first != nil && again === first)
+    #expect(try store.partition(hours[1], making: false) != nil)
+  }
+
   @Test("without open journals a reader is told so")
   func closed() throws {
     let directory = try TemporaryDirectory()
