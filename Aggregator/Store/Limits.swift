@@ -27,8 +27,10 @@ public enum StoreLimits {
   public static let exportSamplesMax = 8 << 20
 
   /// Bytes of packed rows that one reader holds of the journals, and how often it reads them before it holds more than
-  /// that: about a million rows of eight GPUs.
-  public static let tailBytesMax = 128 << 20
+  /// that: two million rows of eight GPUs, twice what half the nation has in a minute.
+  public static let tailBytesMax = 256 << 20
+  /// The same of whoever packs them, which holds the packed ones beside.
+  static let packedBytesMax = 128 << 20
   public static let tailPartsMax = 64
   /// Segments of journals whose ticks are known at a time.
   static let segmentsKnownMax = 4096

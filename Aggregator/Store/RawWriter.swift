@@ -42,7 +42,7 @@ final class RawWriter {
 
   init(
     store: RawStore, journals: [String], chunkRowsMax: Int = StoreLimits.chunkRowsMax,
-    tailBytesMax: Int = StoreLimits.tailBytesMax
+    tailBytesMax: Int = StoreLimits.packedBytesMax
   ) throws {
     self.store = store
     self.journals = journals
