@@ -265,20 +265,27 @@ struct AggregatorCommand: AsyncParsableCommand {
         metadata: SeriesMetadata.all(registry)),
       metrics: registry, logger: logger)
     if demoInService { logger.notice("planned halls count as in service: --demo-in-service") }
+    // Each has a name of its own: otherwise it is made of all that a service holds, the fleet included, for seconds.
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: [
-          .init(service: IngestService(engine: engine, logger: logger)), .init(service: api),
-          .init(service: LiveClock(live: live, engine: engine, logger: logger)),
-          .init(service: OwnSeriesClock(own: own)), .init(service: failure),
+          .init(service: IngestService(engine: engine, logger: logger), serviceName: "ingest"),
+          .init(service: api, serviceName: "http"),
+          .init(service: LiveClock(live: live, engine: engine, logger: logger), serviceName: "clock"),
+          .init(service: OwnSeriesClock(own: own), serviceName: "own series"),
+          .init(service: failure, serviceName: "failure"),
           .init(
-            service: TierService(engine: engine, store: store, keeper: tierKeeper, demand: demand, logger: logger)),
+            service: TierService(engine: engine, store: store, keeper: tierKeeper, demand: demand, logger: logger),
+            serviceName: "tiers"),
           .init(
-            service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger)),
+            service: AlertService(runner: runner, feed: alarms.feed, engine: engine, tree: tree, logger: logger),
+            serviceName: "alerts"),
           .init(
             service: ServiceManager(
-              engine: engine, api: api, settings: settings, arguments: arguments, threshold: threshold, logger: logger)),
-        ] + (enrolment.map { [.init(service: $0)] } ?? []), gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+              engine: engine, api: api, settings: settings, arguments: arguments, threshold: threshold, logger: logger),
+            serviceName: "service manager"),
+        ] + (enrolment.map { [.init(service: $0, serviceName: "enrolment")] } ?? []),
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
       ))
     try await services.run()
     context.shutdown()
