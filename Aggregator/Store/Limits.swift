@@ -52,9 +52,10 @@ public enum StoreLimits {
   static let partitionMilliseconds: Int64 = 3_600_000
   /// Rows of a chunk: ten minutes at one second, so that a reader of five minutes unpacks little more.
   public static let chunkRowsMax = 600
-  /// Rows below which chunks are poor: four minutes'. Less would make more than ``chunksPerNodeMax`` in an hour, which are all
-  /// merged afterwards; reading the journal once more for each group of nodes takes less.
-  static let chunkRowsMin = 240
+  /// Rows below which chunks are poor: more than one pass of five minutes has, so that none is cut in two for want of memory.
+  /// That would make more than ``chunksPerNodeMax`` in an hour, which are all merged afterwards; reading the journal once
+  /// more for each group of nodes takes less.
+  static let chunkRowsMin = 360
   /// Chunks of a node in one partition above which they are merged: an hour of five-minute chunks has 13.
   static let chunksPerNodeMax = 16
   /// Page of a partition file: half a page is wasted behind every chunk of about 20 KiB.
